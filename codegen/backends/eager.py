@@ -1,0 +1,40 @@
+"""Plain PyTorch: readable, differentiable by autograd, on any device that torch knows."""
+
+from __future__ import annotations
+
+from codegen.backends.base import Availability, Backend
+from codegen.plan import Plan
+from codegen.writing.cell_class import cell_class, record_class
+from codegen.writing.header import header
+from codegen.writing.interface import Interface
+from codegen.writing.layer_class import layer_class
+from codegen.writing.names import class_name
+
+
+class Eager(Backend):
+    """A file with a cell class and a layer class, in torch operations alone."""
+
+    name = "eager"
+
+    def availability(self) -> Availability:
+        return Availability(True, "plain torch operations, on every device that torch has")
+
+    def emit(self, plan: Plan) -> str:
+        face = Interface(plan, class_name(plan.cell))
+        classes = [record_class(face), cell_class(face), layer_class(face)]
+        body = "\n".join("\n".join(["", "", *lines]) for lines in classes)
+        imports = _imports(body)
+        return "\n".join([*header(plan, self.name), "", *imports]) + f"\n{body}\n"
+
+
+def _imports(body: str) -> list[str]:
+    lines = ["from __future__ import annotations", "", "import math", "from collections.abc import Iterator"]
+    lines += ["from typing import NamedTuple", "", "import torch", "from torch import Tensor, nn"]
+    if "F." in body:
+        lines.append("from torch.nn import functional as F")
+    if "Tensors" in body:
+        lines += ["", "Tensors = tuple[Tensor, ...]"]
+    return lines
+
+
+BACKEND = Eager()

@@ -1,0 +1,106 @@
+"""``build``: from a cell to a layer that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+import derive
+from codegen import arguments
+from codegen.backends import AUTO, choose
+from codegen.layer import Options, RecurrentLayer
+from codegen.load import load
+from codegen.lowering import lower
+from codegen.plan import Plan
+from codegen.writing.names import Identifiers, class_name
+from codegen.writing.phase import size_name
+from derive.cell import Cell
+from derive.symbols import INPUT_AXIS, STATE_AXIS
+
+
+def build(
+    cell: Cell | str,
+    input_size: int,
+    hidden_size: int,
+    *,
+    num_layers: int = 1,
+    bias: bool = True,
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    bidirectional: bool = False,
+    backend: str = AUTO,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    biases: Mapping[str, Any] | None = None,
+    activations: Mapping[str, Any] | None = None,
+    trainable_state: bool = False,
+    sizes: Mapping[str, int] | None = None,
+) -> RecurrentLayer:
+    """A layer of the cell, used like ``torch.nn.LSTM``.
+
+    The arguments of ``torch.nn.LSTM`` mean what they mean there.  Besides them:
+
+    * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``; ``print(layer)`` says which one was taken and why.
+    * ``biases``: initial values by name, ``{"b_f": 1.0}``, for every layer and direction; the rest is drawn as in torch.
+    * ``activations``: exchanges the outermost activation of an equation, ``{"s_tilde": "relu"}``.
+    * ``trainable_state``: the initial state is a parameter (zero at first), used where none is passed.
+    * ``sizes``: the sizes of axes other than n and m, for cells that have such.
+
+    Raises TypeError and ValueError for arguments that torch would refuse, :class:`~codegen.errors.UnknownBackend`,
+    :class:`~codegen.errors.UnknownName` for a bias that the cell lacks, and :class:`~codegen.errors.Unsupported`.
+
+    >>> layer = build("gru", 10, 20, biases={"b_z": 1.0})
+    >>> output, state = layer(torch.randn(5, 3, 10))
+    >>> output.shape
+    torch.Size([5, 3, 20])
+    """
+    chosen = derive.cell(cell)
+    chosen = chosen.with_activations(activations) if activations else chosen
+    flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional, "trainable_state": trainable_state}
+    arguments.check_sizes(chosen, input_size, hidden_size, num_layers, flags)
+    arguments.check_dropout(dropout, num_layers)
+    chosen = chosen if bias else chosen.without_biases()
+    arguments.check_biases(chosen, biases or {})
+    axes = arguments.axis_sizes(chosen, input_size, hidden_size, sizes or {})
+
+    writer, why = choose(backend, chosen)
+    plan = lowered(chosen)
+    source = writer.emit(plan)
+    generated = getattr(load(source, f"{chosen.name}_{writer.name}"), class_name(chosen))
+    extra = {size_name(axis): size for axis, size in axes.items() if axis not in (STATE_AXIS, INPUT_AXIS)}
+    layers = {
+        f"l{index}{direction}": generated(features, hidden_size, **extra, device=device, dtype=dtype)
+        for index, features in enumerate(_features(chosen, axes, num_layers, bidirectional))
+        for direction in (("", "_reverse") if bidirectional else ("",))
+    }
+    options = Options(
+        num_layers, bias, batch_first, float(dropout), bidirectional, writer.name, why, trainable_state, dict(biases or {})
+    )
+    return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan))
+
+
+@lru_cache(maxsize=64)
+def lowered(cell: Cell) -> Plan:
+    """The plan of a cell; remembered, since sizes do not enter it."""
+    return lower(cell)
+
+
+def _features(cell: Cell, sizes: Mapping[str, int], num_layers: int, bidirectional: bool) -> list[int]:
+    """The input size of each layer: above the first it is the size of the output below."""
+    first = sizes[INPUT_AXIS]
+    if num_layers == 1:
+        return [first]
+    assert cell.output is not None
+    above = sizes[cell.axes(cell.output)[0]] * (1 + bidirectional)
+    if cell.axes(cell.inputs[0]) != (INPUT_AXIS,) and above != first:
+        raise ValueError(f"the input of {cell.name} has the axis of a state, so its {above} output features cannot be the next layer's input")
+    return [first, *[above] * (num_layers - 1)]
+
+
+def _trace_names(plan: Plan) -> dict[str, str]:
+    """The equations' names → the names that generated code gives them."""
+    names = Identifiers(plan)
+    return {symbol.name: names[symbol] for symbol in plan.cell.equations}

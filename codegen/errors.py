@@ -1,0 +1,38 @@
+"""The one family of errors that `codegen` raises for what its users can put right.
+
+A message says what was given, what was expected, and the nearest right thing to do.
+"""
+
+from __future__ import annotations
+
+
+class CodegenError(Exception):
+    """Base of every error of this package; the command line prints its message without a traceback."""
+
+
+class DataError(CodegenError):
+    """A corpus is missing, malformed, or too small for what is asked of it."""
+
+
+class ConfigError(CodegenError):
+    """A hyperparameter, or the name of a choice, is outside what is allowed."""
+
+
+class TrainingError(CodegenError):
+    """A training cannot start or go on: the model does not fit the configuration, or it diverged."""
+
+
+class CheckpointError(CodegenError):
+    """A checkpoint cannot be read, or belongs to another model, corpus or configuration."""
+
+
+class UnknownBackend(CodegenError, ValueError):
+    """A name that is no backend; the message lists those there are."""
+
+
+class Unsupported(CodegenError, NotImplementedError):
+    """A well-formed cell, or a request, that this package does not turn into code; the message says what stands in the way."""
+
+
+class UnknownName(CodegenError, ValueError):
+    """A parameter, vector or option that the cell does not have; the message names the nearest."""

@@ -1,0 +1,280 @@
+"""``RecurrentLayer``: generated layers, stacked and in both directions, with the interface of ``torch.nn.LSTM``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from codegen import reference
+from codegen.arguments import check_input, check_state
+from codegen.errors import UnknownName, Unsupported
+from codegen.packed import PackedRunner, Runner, State, call, run_padded
+from derive.cell import Cell
+
+
+@dataclass(frozen=True)
+class Options:
+    """What :func:`codegen.build` was asked for, besides the cell and its sizes."""
+
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    dropout: float = 0.0
+    bidirectional: bool = False
+    backend: str = "eager"
+    why: str = ""
+    trainable_state: bool = False
+    biases: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RecurrentLayer(nn.Module):
+    """A recurrent layer of any cell, used like ``torch.nn.LSTM``; made by :func:`codegen.build`.
+
+    ``output, state = layer(x, state=None)``: x is (T, B, m), (B, T, m) with ``batch_first``, (T, m) for one sequence, or
+    a ``PackedSequence``.  The state is one tensor for a cell with one state, else a tuple in ``cell.states`` order, each
+    (layers · directions, B, n).  Parameters have the equations' names: ``l0.cell.W_i``, ``l1_reverse.cell.U``.
+
+    Attributes with the meaning they have in torch: ``input_size``, ``hidden_size``, ``num_layers``, ``bias``,
+    ``batch_first``, ``dropout``, ``bidirectional``.  ``cell`` is the cell as it runs (without its biases if
+    ``bias=False``), ``source`` the text of the generated file.
+    """
+
+    cell: Cell
+    source: str
+
+    def __init__(
+        self,
+        cell: Cell,
+        layers: Mapping[str, nn.Module],
+        sizes: Mapping[str, int],
+        options: Options,
+        source: str,
+        names: Mapping[str, str],
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.source = source
+        self.options = options
+        self.sizes = dict(sizes)
+        self._names = dict(names)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        if options.trainable_state:
+            like = next(self.parameters(), torch.empty(()))
+            for state, axis in self._state_axes():
+                shape = (len(layers), sizes[axis])
+                self.register_parameter(f"initial_{state}", nn.Parameter(like.new_empty(shape)))
+        self.reset_parameters()
+
+    # what torch.nn.LSTM has under the same names
+
+    @property
+    def input_size(self) -> int:
+        return self.sizes["m"]
+
+    @property
+    def hidden_size(self) -> int:
+        return self.sizes["n"]
+
+    @property
+    def num_layers(self) -> int:
+        return self.options.num_layers
+
+    @property
+    def bias(self) -> bool:
+        return self.options.bias
+
+    @property
+    def batch_first(self) -> bool:
+        return self.options.batch_first
+
+    @property
+    def dropout(self) -> float:
+        return self.options.dropout
+
+    @property
+    def bidirectional(self) -> bool:
+        return self.options.bidirectional
+
+    def reset_parameters(self) -> None:
+        """Uniform on ±1/√n as in torch; then the initial biases that ``build`` was given; initial states are zero."""
+        for layer in self._layers():
+            layer.cell.reset_parameters()
+            with torch.no_grad():
+                for name, value in self.options.biases.items():
+                    parameter = getattr(layer.cell, name)
+                    parameter.copy_(torch.as_tensor(value, dtype=parameter.dtype).expand_as(parameter))
+        if self.options.trainable_state:
+            for state in self.cell.states:
+                nn.init.zeros_(getattr(self, f"initial_{state}"))
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: weights are stacked once a call.  It is here so that code written for torch runs."""
+
+    def forward(self, x: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any]:
+        """Run over whole sequences: the outputs in the layout of x, and the last state."""
+        if isinstance(x, PackedSequence):
+            return self._forward_packed(x, state)
+        data, batched = self._time_first(x)
+        output, last = self._stack(run_padded, data, self._initial(data, data.shape[1], state, batched))
+        return self._like_input(output, batched), self._state_out(last, batched)
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step through all layers: x (B, m) or (m,) → output (B, n) or (n,), new state."""
+        if self.bidirectional:
+            raise Unsupported("a bidirectional layer has no single step: the backward direction starts at the end")
+        check_input(x, (1, 2), self.input_size, self._dtype, self.cell.name)
+        batched = x.dim() == 2
+        data = x if batched else x.unsqueeze(0)
+        states = self._initial(data, data.shape[0], state, batched)
+        lasts = []
+        for index, layer in enumerate(self._layers()):
+            data, last = call(layer.cell, data, tuple(s[index] for s in states))
+            lasts.append(last)
+            data = self._drop(data, index)
+        stacked = tuple(torch.stack(values) for values in zip(*lasts, strict=True))
+        return data if batched else data.squeeze(0), self._state_out(stacked, batched)
+
+    def trace(self, x: Tensor, state: Any = None, *, layer: int = 0, reverse: bool = False) -> dict[str, Tensor]:
+        """Every vector of one layer at every step, by its name in the equations: in the layout of x, n features each."""
+        if isinstance(x, PackedSequence):
+            raise Unsupported("trace takes a tensor: pad the sequences, or trace them one at a time")
+        if not 0 <= layer < self.num_layers or reverse > self.bidirectional:
+            raise UnknownName(f"no layer {layer}{' in reverse' if reverse else ''} in {self}")
+        data, batched = self._time_first(x)
+        states = self._initial(data, data.shape[1], state, batched)
+        for index in range(layer):
+            data, _ = self._one_layer(run_padded, data, states, index)
+        index = layer * self._directions + reverse
+        module = list(self._layers())[index]
+        at = tuple(s[index] for s in states)
+        found = module.trace(data.flip(0) if reverse else data, at[0] if len(at) == 1 else at)
+        values = {name: found[self._names[name]] for name in self._names}
+        return {name: self._like_input(v.flip(0) if reverse else v, batched) for name, v in values.items()}
+
+    def equation_parameters(self, grad: bool = False) -> dict[str, Tensor | None]:
+        """The parameters of layer 0, forward, by their names in the equations, as views that can be written in place.
+
+        With ``grad=True`` their gradients, None where there is none.
+        """
+        named = self._parameters_of(next(self._layers()))
+        return {name: p.grad if grad else p.detach() for name, p in named.items()}
+
+    def from_torch(self, module: nn.RNNBase) -> Self:
+        """Take over the weights of a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same; returns self.
+
+        Raises :class:`~codegen.errors.Unsupported` where the cells, sizes or numbers of layers differ.
+        """
+        values = reference.read(module, self)
+        with torch.no_grad():
+            for layer, found in zip(self._layers(), values, strict=True):
+                for name, parameter in self._parameters_of(layer).items():
+                    parameter.copy_(torch.as_tensor(found[name]))
+        return self
+
+    def to_torch(self) -> nn.RNNBase:
+        """A new ``torch.nn`` module that computes the same; Unsupported where torch has none."""
+        return reference.write(self, [self._parameters_of(layer) for layer in self._layers()])
+
+    def extra_repr(self) -> str:
+        sizes = [f"{axis}={size}" for axis, size in self.sizes.items() if axis not in ("n", "m")]
+        default = Options()
+        changed = [
+            f"{name}={getattr(self, name)}"
+            for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
+            if getattr(self, name) != getattr(default, name)
+        ]
+        changed += ["trainable_state=True"] if self.options.trainable_state else []
+        changed += [f"biases={dict(self.options.biases)}"] if self.options.biases else []
+        backend = f"backend={self.options.backend} ({self.options.why})"
+        return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *sizes, *changed, backend])
+
+    @property
+    def _directions(self) -> int:
+        return 1 + self.bidirectional
+
+    @property
+    def _dtype(self) -> torch.dtype | None:
+        first = next(self.parameters(), None)
+        return None if first is None else first.dtype
+
+    def _layers(self) -> Iterator[Any]:
+        """The generated layers: l0, l0_reverse, l1, …"""
+        return self.children()
+
+    def _parameters_of(self, layer: Any) -> dict[str, nn.Parameter]:
+        return {name: getattr(layer.cell, name) for name in self.cell.parameters}
+
+    def _state_axes(self) -> list[tuple[str, str]]:
+        return [(state, self.cell.axes(state)[0]) for state in self.cell.states]
+
+    def _forward_packed(self, x: PackedSequence, state: Any) -> tuple[PackedSequence, Any]:
+        check_input(x.data, (2,), self.input_size, self._dtype, self.cell.name)
+        batch = int(x.batch_sizes[0])
+        states = self._initial(x.data, batch, state, batched=True)
+        if x.sorted_indices is not None:
+            states = tuple(s.index_select(1, x.sorted_indices) for s in states)
+        output, last = self._stack(PackedRunner(x.batch_sizes), x.data, states)
+        if x.unsorted_indices is not None:
+            last = tuple(s.index_select(1, x.unsorted_indices) for s in last)
+        packed = PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+        return packed, self._state_out(last, batched=True)
+
+    def _time_first(self, x: Tensor) -> tuple[Tensor, bool]:
+        """x as (T, B, m), and whether it had a batch axis."""
+        check_input(x, (2, 3), self.input_size, self._dtype, self.cell.name)
+        batched = x.dim() == 3
+        data = x.unsqueeze(1) if not batched else x.transpose(0, 1) if self.batch_first else x
+        if len(data) == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0")
+        return data, batched
+
+    def _like_input(self, output: Tensor, batched: bool) -> Tensor:
+        if not batched:
+            return output.squeeze(1)
+        return output.transpose(0, 1) if self.batch_first else output
+
+    def _initial(self, data: Tensor, batch: int, state: Any, batched: bool) -> State:
+        """The initial states as (layers · directions, B, n) each: those given, the trained ones, or zeros."""
+        rows = self.num_layers * self._directions
+        if state is not None:
+            shapes = [(rows, *([batch] if batched else []), self.sizes[axis]) for _, axis in self._state_axes()]
+            given = check_state(state, self.cell.states, shapes)
+            return given if batched else tuple(s.unsqueeze(1) for s in given)
+        if self.options.trainable_state:
+            learned = (getattr(self, f"initial_{name}") for name in self.cell.states)
+            return tuple(s.unsqueeze(1).expand(-1, batch, -1) for s in learned)
+        return tuple(data.new_zeros(rows, batch, self.sizes[axis]) for _, axis in self._state_axes())
+
+    def _state_out(self, state: State, batched: bool) -> Any:
+        found = state if batched else tuple(s.squeeze(1) for s in state)
+        return found[0] if len(found) == 1 else found
+
+    def _stack(self, run: Runner, data: Tensor, states: State) -> tuple[Tensor, State]:
+        """All layers, one after the other; their last states stacked."""
+        lasts: list[State] = []
+        for index in range(self.num_layers):
+            data, last = self._one_layer(run, data, states, index)
+            lasts += last
+        return data, tuple(torch.stack(values) for values in zip(*lasts, strict=True))
+
+    def _one_layer(self, run: Runner, data: Tensor, states: State, index: int) -> tuple[Tensor, list[State]]:
+        first = index * self._directions
+        modules = list(self._layers())[first : first + self._directions]
+        results = [
+            run(module, data, tuple(s[first + back] for s in states), bool(back)) for back, module in enumerate(modules)
+        ]
+        output = torch.cat([out for out, _ in results], -1) if len(results) > 1 else results[0][0]
+        return self._drop(output, index), [last for _, last in results]
+
+    def _drop(self, output: Tensor, index: int) -> Tensor:
+        """Dropout between layers, while training."""
+        if not self.dropout or index == self.num_layers - 1:
+            return output
+        return F.dropout(output, self.dropout, self.training)

@@ -1,0 +1,121 @@
+"""A word-level language model around any recurrent layer: embedding, layer, softmax."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from codegen.errors import CheckpointError
+
+State: TypeAlias = Tensor | tuple[Tensor, ...]
+
+# Rows of logits that are computed at a time on a CPU, where 900 rows of 10,000 logits fall out of every
+# cache between the softmax's passes over them.
+CHUNK = 300
+# In torch since 2.13; the loss without it is the same to rounding, and slower.
+HAS_CHUNKED_LOSS = hasattr(F, "linear_cross_entropy")
+
+
+class RecurrentLayer(Protocol):
+    """What the model needs of a layer; `codegen.build` gives one. It must also be an `nn.Module`."""
+
+    def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Map inputs (T, B, m) and a state of tensors (layers, B, n) to outputs (T, B, n) and a state."""
+        ...
+
+    def equation_parameters(self) -> dict[str, Tensor]:
+        """Views of the weights under the names in the cell's equations: (n, n), (n, m) or (n,)."""
+        ...
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew from torch's defaults."""
+        ...
+
+
+class LanguageModel(nn.Module):
+    """Predict the next word of each row of a batch.
+
+    Args:
+        layer: a recurrent layer of `embedding_size` inputs and `hidden_size` outputs.
+        vocabulary_size: the number V of types.
+        embedding_size: the layer's input size m.
+        hidden_size: the layer's state size n.
+    """
+
+    layer: RecurrentLayer
+
+    def __init__(
+        self, layer: RecurrentLayer, vocabulary_size: int, embedding_size: int, hidden_size: int
+    ) -> None:
+        super().__init__()
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"layer is a {type(layer).__name__}; expected an nn.Module")
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        self.layer = layer
+        self.decoder = nn.Linear(hidden_size, vocabulary_size)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The logits of the next word.
+
+        Args:
+            tokens: int64, shape (T, B).
+            state: what the call on the text just before returned; zeros if None.
+
+        Returns:
+            Logits, shape (T, B, V), and the state after the last step.
+        """
+        output, state = self.layer(self.embedding(tokens), state)
+        return self.decoder(output), state
+
+    def loss(self, tokens: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The mean cross-entropy of `targets`, in nats, and the state after the last step.
+
+        Args:
+            tokens, targets: int64, shape (T, B).
+            state: as in `forward`.
+        """
+        output, state = self.layer(self.embedding(tokens), state)
+        features, expected = output.flatten(0, 1), targets.flatten()
+        weight, bias = self.decoder.weight, self.decoder.bias
+        if HAS_CHUNKED_LOSS and features.device.type == "cpu":
+            options = nn.LinearCrossEntropyOptions(batch_chunk_size=CHUNK)
+            loss = F.linear_cross_entropy(features, weight, expected, linear_bias=bias, options=options)
+        else:
+            loss = F.cross_entropy(F.linear(features, weight, bias), expected)
+        return loss, state
+
+
+def tensors_of(state: State) -> tuple[Tensor, ...]:
+    """The tensors of a state, also where it is a single one."""
+    return (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+def detach(state: State) -> State:
+    """The same numbers, cut off from the graph: where truncated backpropagation truncates."""
+    return state.detach() if isinstance(state, Tensor) else tuple(tensor.detach() for tensor in state)
+
+
+def largest(state: State) -> Tensor:
+    """The largest absolute value in a state, shape ()."""
+    return torch.stack([tensor.detach().abs().amax() for tensor in tensors_of(state)]).amax()
+
+
+def copy_weights(model: nn.Module, weights: dict[str, Tensor], source: object) -> None:
+    """Copy `weights` into the model's own storage.
+
+    Copying, rather than adopting, keeps each tensor aligned as the allocator aligned it; what is mapped
+    from a file may not be, and unaligned sums can round otherwise.
+
+    Args:
+        source: where the weights are from, for the message.
+
+    Raises:
+        CheckpointError: the names or shapes are not the model's.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in {source} are of another model: {error}") from error

@@ -1,0 +1,1 @@
+"""Plans as Python text: layout, notation, names, the header, and the classes of a generated file."""

@@ -1,0 +1,35 @@
+"""The pseudo LSTM with diffs 1 and 3: the shadow state is the output, the gates do not read it."""
+
+from derive.activations import sigmoid, tanh
+from derive.catalogue import Published
+from derive.cell import Cell
+from derive.symbols import Input, State, Vector, affine_parameters
+
+h, c, x = State("h"), State("c"), Input("x")
+i, o, f, c_tilde = Vector("i"), Vector("o"), Vector("f"), Vector("c_tilde")
+W_i, U_i, b_i = affine_parameters("i")
+W_o, U_o, b_o = affine_parameters("o")
+W_f, U_f, b_f = affine_parameters("f")
+W, U, b = affine_parameters()
+
+PUBLISHED = Published(
+    Cell(
+        "pseudo-lstm-d13",
+        {
+            i: sigmoid(W_i @ tanh(c.prev) + U_i @ x + b_i),
+            o: sigmoid(W_o @ tanh(c.prev) + U_o @ x + b_o),
+            f: sigmoid(W_f @ tanh(c.prev) + U_f @ x + b_f),
+            c_tilde: tanh(W @ h.prev + U @ x + b),
+            c: f * c.prev + i * c_tilde,
+            h: o * tanh(c),
+        },
+        output=h,
+        states=("h", "c"),
+        title="Pseudo LSTM with diffs 1 and 3",
+        reference="r2rt, Written Memories (2016)",
+    ),
+    parent="pseudo-lstm-d1",
+    rules=(
+        ("gate-output", {}),
+    ),
+)

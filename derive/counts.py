@@ -1,0 +1,64 @@
+"""What a cell costs: parameters, and operations a step, as polynomials in the axes' sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+
+from derive.cell import Cell
+from derive.symbols import Activated, Linear, MeanMap, Quantity
+from derive.wellformed import axes_of
+
+
+def size(axes: tuple[str, ...]) -> sympy.Expr:
+    """The number of elements of an array with these axes."""
+    return sympy.Mul(*(sympy.Symbol(a, positive=True, integer=True) for a in axes))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sizes are SymPy polynomials in the axes' names.
+
+    ``parameters``: trained numbers.  ``multiply_adds``: of the matrix products, one step, one sequence.
+    ``elementwise``: additions and products of vectors.  ``activations``: activation values.
+    """
+
+    parameters: sympy.Expr
+    multiply_adds: sympy.Expr
+    elementwise: sympy.Expr
+    activations: sympy.Expr
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters} parameters; a step: {self.multiply_adds} multiply-adds, "
+            f"{self.elementwise} elementwise operations, {self.activations} activations"
+        )
+
+
+def counts(cell: Cell) -> Counts:
+    """Count each distinct subexpression once, as code with common subexpressions named computes it."""
+    seen: set[sympy.Expr] = set()
+    products = elementwise = activations = sympy.S.Zero
+    for expr in cell.equations.values():
+        for node in sympy.preorder_traversal(expr):
+            if node in seen or not isinstance(node, sympy.Expr) or isinstance(node, Quantity) or node.is_Number:
+                continue
+            seen.add(node)
+            elements = size(axes_of(node))
+            if isinstance(node, Linear):
+                if isinstance(node.map, MeanMap):
+                    elementwise += elements
+                else:
+                    products += size(node.map.axes) * sympy.Mul(*(_extra(node)))
+            elif isinstance(node, Activated):
+                activations += elements if node.activation.torch else 0
+            elif axes_of(node):
+                elementwise += elements * max(1, len(node.args) - 1)
+    parameters = sympy.Add(*(size(axes) for axes in cell.parameters.values()))
+    return Counts(*(sympy.expand(e) for e in (parameters, products, elementwise, activations)))
+
+
+def _extra(node: Linear) -> list[sympy.Expr]:
+    """The axes that a product runs over besides the map's own."""
+    return [size((a,)) for a in axes_of(node.vector) if a != node.map.axes[1]]

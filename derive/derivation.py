@@ -1,0 +1,75 @@
+"""``Derivation``: the steps from one cell to another; prints as text, LaTeX, and Python that rebuilds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from derive.catalogue import ROOT, published
+from derive.catalogue import cell as catalogued
+from derive.cell import Cell
+from derive.counts import counts
+from derive.rule import Rule, Step, apply
+from derive.show.latex import equations_latex
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A chain of steps, each step's ``before`` the ``after`` of the one before it."""
+
+    start: Cell
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def cell(self) -> Cell:
+        """Where the derivation arrives."""
+        return self.steps[-1].after if self.steps else self.start
+
+    def then(self, rule: str | Rule, **options: Any) -> Derivation:
+        """The derivation with one more step."""
+        return Derivation(self.start, (*self.steps, apply(rule, self.cell, **options)))
+
+    def __str__(self) -> str:
+        parts = [f"{self.start.name}  ({counts(self.start)})", str(self.start)]
+        for number, step in enumerate(self.steps, 1):
+            parts += ["", f"{number}. {step}", f"  {counts(step.after)}", f"  {step.rule.reason}"]
+            parts += [f"  {claim}" for claim in step.claims]
+        return "\n".join(parts)
+
+    def latex(self) -> str:
+        """The derivation as a sequence of aligned blocks, each headed by its rule."""
+        blocks = [equations_latex(self.start.equations)]
+        for step in self.steps:
+            blocks += [rf"\text{{{step.rule.name}}}", equations_latex(step.after.equations)]
+        return "\n\n".join(f"\\[\n{block}\n\\]" for block in blocks)
+
+    def python(self) -> str:
+        """Python that rebuilds the derivation from the start cell."""
+        lines = ["from derive import Derivation, cell", f"derivation = Derivation(cell({self.start.name!r}))"]
+        for step in self.steps:
+            options = "".join(f", {name}={value!r}" for name, value in step.options.items())
+            lines.append(f"derivation = derivation.then({step.rule.name!r}{options})")
+        return "\n".join(lines) + "\n"
+
+    def _repr_latex_(self) -> str:
+        return self.latex().replace("\\[", "$$").replace("\\]", "$$")
+
+
+def derive_through(start: Cell, rules: Iterable[tuple[str, Mapping[str, Any]]]) -> Derivation:
+    """Apply rules one after the other."""
+    derivation = Derivation(start)
+    for rule, options in rules:
+        derivation = derivation.then(rule, **options)
+    return derivation
+
+
+def derivation(name: str) -> Derivation:
+    """The article's derivation of a catalogue cell from the vanilla cell."""
+    catalogued(name)
+    chain: list[tuple[str, Mapping[str, Any]]] = []
+    while name != ROOT:
+        entry = published()[name]
+        chain = [*entry.rules, *chain]
+        name = entry.parent
+    return derive_through(catalogued(ROOT), chain)

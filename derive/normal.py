@@ -1,0 +1,76 @@
+"""The normal form of a cell: every state and the output as polynomials over opaque nodes, intermediates put in.
+
+Two cells that differ in intermediate vectors, in the order or bracketing of sums and products, or in how linear maps
+distribute have the same normal form.  Renaming and reparameterization are the business of :mod:`derive.equivalence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sympy
+
+from derive.anatomy import states
+from derive.cell import Cell
+from derive.symbols import Activated, Linear, MeanMap, Quantity, Vector
+
+
+@dataclass(frozen=True)
+class NormalForm:
+    """``roots``: each state's next value and the output, in ``cell.states`` order, the output last (None if none)."""
+
+    roots: tuple[sympy.Expr | None, ...]
+
+
+@lru_cache(maxsize=4096)
+def normal_form(cell: Cell) -> NormalForm:
+    """The normal form of a cell."""
+    done: dict[Quantity, sympy.Expr] = {}
+    for symbol, expr in cell.equations.items():
+        done[symbol] = normalize(expr, done)
+    roots: list[sympy.Expr | None] = [done[s] for s in states(cell)]
+    shown = next((s for s in cell.equations if s.name == cell.output), None)
+    return NormalForm((*roots, done[shown] if shown is not None else None))
+
+
+def normalize(expr: sympy.Expr, known: Mapping[Quantity, sympy.Expr]) -> sympy.Expr:
+    """Expand sums and products, distribute linear maps, put in known vectors."""
+    if isinstance(expr, Quantity):
+        return known.get(expr, expr) if isinstance(expr, Vector) else expr
+    if isinstance(expr, Linear):
+        vector = normalize(expr.vector, known)
+        return sympy.Add(*(_apply(expr.map, term) for term in sympy.Add.make_args(vector)))
+    if isinstance(expr, Activated):
+        argument = normalize(expr.argument, known)
+        return argument if expr.activation.name == "identity" else expr.activation(argument)
+    if not expr.args:
+        return expr
+    return _expand(expr.func(*(normalize(arg, known) for arg in expr.args)))
+
+
+def _expand(expr: sympy.Expr) -> sympy.Expr:
+    return sympy.expand(expr, deep=False, power_base=False, power_exp=False, log=False, func=False)
+
+
+def _apply(map: Quantity, term: sympy.Expr) -> sympy.Expr:
+    """A linear map of one term: numbers come out, and out of a mean also means, which are equal at every unit."""
+    if term == 0:
+        return sympy.S.Zero
+    number, rest = term.as_coeff_Mul()
+    if not isinstance(map, MeanMap):
+        return number * Linear(map, rest)
+    factors = sympy.Mul.make_args(rest)
+    same = [f for f in factors if _is_mean(f)]
+    varying = sympy.Mul(*(f for f in factors if not _is_mean(f)))
+    return number * sympy.Mul(*same) * (Linear(map, varying) if varying != 1 else 1)
+
+
+def _is_mean(factor: sympy.Expr) -> bool:
+    if factor.is_Pow:
+        base = factor.base
+        return all(_is_mean(f) or f.is_Number for t in sympy.Add.make_args(base) for f in sympy.Mul.make_args(t))
+    return isinstance(factor, Linear) and isinstance(factor.map, MeanMap)
+
+

@@ -1,0 +1,1 @@
+"""How cells show themselves: plain text, LaTeX, Python, HTML, diagrams."""
