@@ -1,6 +1,7 @@
 """Turn recurrent cells into PyTorch source, layers, and checks of both.
 
-Importing this package does not import torch; the names that need it (``build``, ``check``, …) load it on first use.
+Importing this package does not import torch; the names that need it (``build``, ``check``, …) load it on
+first use.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from codegen.backends import Availability, Backend, backends
+from codegen.backends import backends
+from codegen.backends.base import Availability, Backend
 from codegen.emission import emit
 from codegen.errors import CodegenError, UnknownBackend, UnknownName, Unsupported
 
 if TYPE_CHECKING:
     from codegen.building import build as build
-    from codegen.checking import check as check
+    from codegen.checking.comparisons import check as check
     from codegen.checking.report import CheckReport as CheckReport
     from codegen.checking.report import Comparison as Comparison
     from codegen.layer import RecurrentLayer as RecurrentLayer

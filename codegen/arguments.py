@@ -16,7 +16,9 @@ from derive.errors import nearest
 from derive.symbols import INPUT_AXIS, STATE_AXIS
 
 
-def check_sizes(cell: Cell, input_size: Any, hidden_size: Any, num_layers: Any, flags: Mapping[str, Any]) -> None:
+def check_sizes(
+    cell: Cell, input_size: Any, hidden_size: Any, num_layers: Any, flags: Mapping[str, Any]
+) -> None:
     """TypeError for the wrong kinds, ValueError for sizes that no layer has."""
     for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
         if not isinstance(value, int) or isinstance(value, bool):
@@ -33,13 +35,15 @@ def check_sizes(cell: Cell, input_size: Any, hidden_size: Any, num_layers: Any, 
     if num_layers <= 0:
         raise ValueError(f"num_layers must be greater than zero, got {num_layers}")
     if num_layers > 1 and not (cell.inputs and cell.output):
-        raise Unsupported(f"{cell.name} cannot be stacked: a layer's output is the next one's input, and it lacks one of them")
+        raise Unsupported(f"{cell.name} cannot be stacked, since it lacks an input or an output")
 
 
 def check_dropout(dropout: Any, num_layers: int) -> None:
     """ValueError outside [0, 1]; a warning, as in torch, where there are no layers to drop out between."""
     if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:  # type: ignore[operator]
-        raise ValueError(f"dropout should be a number in range [0, 1], the probability of an element being zeroed, got {dropout!r}")
+        raise ValueError(
+            f"dropout should be a number in range [0, 1], the probability of zeroing, got {dropout!r}"
+        )
     if dropout > 0 and num_layers == 1:  # type: ignore[operator]
         warnings.warn(
             "dropout is applied between layers, so a non-zero dropout expects num_layers greater than 1, "
@@ -55,12 +59,19 @@ def axis_sizes(cell: Cell, input_size: int, hidden_size: int, sizes: Mapping[str
     missing = sorted(used - known.keys())
     foreign = sorted(set(sizes) - (used - {STATE_AXIS, INPUT_AXIS}))
     if missing:
-        raise UnknownName(f"{cell.name} has axes {missing} besides n and m: pass sizes={{{missing[0]!r}: ...}}")
+        raise UnknownName(
+            f"{cell.name} has axes {missing} besides n and m: pass sizes={{{missing[0]!r}: ...}}"
+        )
     if foreign:
-        raise UnknownName(f"{cell.name} has no axis {foreign[0]!r}{nearest(foreign[0], used)} Axes: {', '.join(sorted(used))}")
+        raise UnknownName(
+            f"{cell.name} has no axis {foreign[0]!r}{nearest(foreign[0], used)} "
+            f"Axes: {', '.join(sorted(used))}"
+        )
     if cell.inputs and (features := known[cell.axes(cell.inputs[0])[0]]) != input_size:
         axis = cell.axes(cell.inputs[0])[0]
-        raise ValueError(f"the input of {cell.name} has axis {axis}: input_size must be {features}, got {input_size}")
+        raise ValueError(
+            f"the input of {cell.name} has axis {axis}: input_size must be {features}, got {input_size}"
+        )
     return {axis: known[axis] for axis in known}
 
 
@@ -72,7 +83,9 @@ def check_biases(cell: Cell, biases: Mapping[str, Any]) -> None:
             raise UnknownName(f"{cell.name} has no bias {name!r}{nearest(name, cell.biases)} {have}")
 
 
-def check_input(x: Tensor, dims: Sequence[int], input_size: int, dtype: torch.dtype | None, name: str) -> None:
+def check_input(
+    x: Tensor, dims: Sequence[int], input_size: int, dtype: torch.dtype | None, name: str
+) -> None:
     """The number of axes (ValueError), the number of features (RuntimeError), the dtype (ValueError)."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name}: expected a Tensor or PackedSequence, got {type(x).__name__}")
@@ -80,7 +93,9 @@ def check_input(x: Tensor, dims: Sequence[int], input_size: int, dtype: torch.dt
         wanted = " or ".join(f"{d}D" for d in dims)
         raise ValueError(f"{name}: Expected input to be {wanted}, got {x.dim()}D tensor instead")
     if x.shape[-1] != input_size:
-        raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.shape[-1]}")
+        raise RuntimeError(
+            f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.shape[-1]}"
+        )
     if dtype is not None and x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
         raise ValueError(
             f"input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
@@ -97,7 +112,9 @@ def check_state(state: Any, names: Sequence[str], expected: Sequence[tuple[int, 
     for name, value, shape in zip(names, values, expected, strict=True):
         if value.dim() != len(shape):
             batch = "batched 3-D" if len(shape) == 3 else "unbatched 2-D"
-            raise RuntimeError(f"For {batch} input, {name} should also be {len(shape)}-D but got {value.dim()}-D tensor")
+            raise RuntimeError(
+                f"For {batch} input, {name} should also be {len(shape)}-D but got {value.dim()}-D tensor"
+            )
         if tuple(value.shape) != shape:
             raise RuntimeError(f"Expected hidden size {shape} for {name}, got {list(value.shape)}")
     return values

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-import derive
 from codegen import arguments
 from codegen.backends import AUTO, choose
 from codegen.layer import Options, RecurrentLayer
@@ -17,6 +16,7 @@ from codegen.lowering import lower
 from codegen.plan import Plan
 from codegen.writing.names import Identifiers, class_name
 from codegen.writing.phase import size_name
+from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 from derive.symbols import INPUT_AXIS, STATE_AXIS
 
@@ -43,23 +43,31 @@ def build(
 
     The arguments of ``torch.nn.LSTM`` mean what they mean there.  Besides them:
 
-    * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``; ``print(layer)`` says which one was taken and why.
-    * ``biases``: initial values by name, ``{"b_f": 1.0}``, for every layer and direction; the rest is drawn as in torch.
+    * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``; ``print(layer)`` says which one was
+      taken and why.
+    * ``biases``: initial values by name, ``{"b_f": 1.0}``, for every layer and direction; the rest is drawn
+      as in torch.
     * ``activations``: exchanges the outermost activation of an equation, ``{"s_tilde": "relu"}``.
     * ``trainable_state``: the initial state is a parameter (zero at first), used where none is passed.
     * ``sizes``: the sizes of axes other than n and m, for cells that have such.
 
-    Raises TypeError and ValueError for arguments that torch would refuse, :class:`~codegen.errors.UnknownBackend`,
-    :class:`~codegen.errors.UnknownName` for a bias that the cell lacks, and :class:`~codegen.errors.Unsupported`.
+    Raises TypeError and ValueError for arguments that torch would refuse,
+    :class:`~codegen.errors.UnknownBackend`, :class:`~codegen.errors.UnknownName` for a bias that the cell
+    lacks, and :class:`~codegen.errors.Unsupported`.
 
     >>> layer = build("gru", 10, 20, biases={"b_z": 1.0})
     >>> output, state = layer(torch.randn(5, 3, 10))
     >>> output.shape
     torch.Size([5, 3, 20])
     """
-    chosen = derive.cell(cell)
+    chosen = catalogued(cell)
     chosen = chosen.with_activations(activations) if activations else chosen
-    flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional, "trainable_state": trainable_state}
+    flags = {
+        "bias": bias,
+        "batch_first": batch_first,
+        "bidirectional": bidirectional,
+        "trainable_state": trainable_state,
+    }
     arguments.check_sizes(chosen, input_size, hidden_size, num_layers, flags)
     arguments.check_dropout(dropout, num_layers)
     chosen = chosen if bias else chosen.without_biases()
@@ -77,7 +85,15 @@ def build(
         for direction in (("", "_reverse") if bidirectional else ("",))
     }
     options = Options(
-        num_layers, bias, batch_first, float(dropout), bidirectional, writer.name, why, trainable_state, dict(biases or {})
+        num_layers,
+        bias,
+        batch_first,
+        float(dropout),
+        bidirectional,
+        writer.name,
+        why,
+        trainable_state,
+        dict(biases or {}),
     )
     return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan))
 
@@ -96,7 +112,10 @@ def _features(cell: Cell, sizes: Mapping[str, int], num_layers: int, bidirection
     assert cell.output is not None
     above = sizes[cell.axes(cell.output)[0]] * (1 + bidirectional)
     if cell.axes(cell.inputs[0]) != (INPUT_AXIS,) and above != first:
-        raise ValueError(f"the input of {cell.name} has the axis of a state, so its {above} output features cannot be the next layer's input")
+        raise ValueError(
+            f"the input of {cell.name} has a fixed size, so the {above} output features of a layer "
+            "cannot be the next layer's input"
+        )
     return [first, *[above] * (num_layers - 1)]
 
 

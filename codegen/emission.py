@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import derive
 from codegen.backends import backend as named
 from codegen.errors import Unsupported
 from codegen.lowering import lower
+from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 
 
@@ -13,9 +13,10 @@ def emit(cell: Cell | str, backend: str = "eager", *, bias: bool = True) -> str:
     """Source text that defines the cell and a layer of it, and imports the standard library and torch alone.
 
     With ``bias=False`` the cell's biases are left out.  Emitting does not import torch.  Raises
-    :class:`derive.UnknownCell`, :class:`~codegen.errors.UnknownBackend` or :class:`~codegen.errors.Unsupported`.
+    :class:`derive.UnknownCell`, :class:`~codegen.errors.UnknownBackend` or
+    :class:`~codegen.errors.Unsupported`.
     """
-    chosen = derive.cell(cell)
+    chosen = catalogued(cell)
     writer = named(backend)
     chosen = chosen if bias else chosen.without_biases()
     if (reason := writer.refusal(chosen)) is not None:

@@ -31,7 +31,7 @@ class UnknownBackend(CodegenError, ValueError):
 
 
 class Unsupported(CodegenError, NotImplementedError):
-    """A well-formed cell, or a request, that this package does not turn into code; the message says what stands in the way."""
+    """A well-formed cell or request that there is no code for; the message says what is in the way."""
 
 
 class UnknownName(CodegenError, ValueError):

@@ -1,4 +1,4 @@
-"""``RecurrentLayer``: generated layers, stacked and in both directions, with the interface of ``torch.nn.LSTM``."""
+"""``RecurrentLayer``: generated layers, stacked, in both directions, used like ``torch.nn.LSTM``."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Options:
 class RecurrentLayer(nn.Module):
     """A recurrent layer of any cell, used like ``torch.nn.LSTM``; made by :func:`codegen.build`.
 
-    ``output, state = layer(x, state=None)``: x is (T, B, m), (B, T, m) with ``batch_first``, (T, m) for one sequence, or
-    a ``PackedSequence``.  The state is one tensor for a cell with one state, else a tuple in ``cell.states`` order, each
-    (layers · directions, B, n).  Parameters have the equations' names: ``l0.cell.W_i``, ``l1_reverse.cell.U``.
+    ``output, state = layer(x, state=None)``: x is (T, B, m), (B, T, m) with ``batch_first``, (T, m) for one
+    sequence, or a ``PackedSequence``.  The state is one tensor for a cell with one state, else a tuple in
+    ``cell.states`` order, each (layers · directions, B, n).  Parameters have the equations' names:
+    ``l0.cell.W_i``, ``l1_reverse.cell.U``.
 
     Attributes with the meaning they have in torch: ``input_size``, ``hidden_size``, ``num_layers``, ``bias``,
     ``batch_first``, ``dropout``, ``bidirectional``.  ``cell`` is the cell as it runs (without its biases if
@@ -103,7 +104,7 @@ class RecurrentLayer(nn.Module):
         return self.options.bidirectional
 
     def reset_parameters(self) -> None:
-        """Uniform on ±1/√n as in torch; then the initial biases that ``build`` was given; initial states are zero."""
+        """Uniform on ±1/√n as in torch, then the biases that ``build`` was given; initial states are zero."""
         for layer in self._layers():
             layer.cell.reset_parameters()
             with torch.no_grad():
@@ -128,7 +129,9 @@ class RecurrentLayer(nn.Module):
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step through all layers: x (B, m) or (m,) → output (B, n) or (n,), new state."""
         if self.bidirectional:
-            raise Unsupported("a bidirectional layer has no single step: the backward direction starts at the end")
+            raise Unsupported(
+                "a bidirectional layer has no single step: the backward direction starts at the end"
+            )
         check_input(x, (1, 2), self.input_size, self._dtype, self.cell.name)
         batched = x.dim() == 2
         data = x if batched else x.unsqueeze(0)
@@ -141,8 +144,10 @@ class RecurrentLayer(nn.Module):
         stacked = tuple(torch.stack(values) for values in zip(*lasts, strict=True))
         return data if batched else data.squeeze(0), self._state_out(stacked, batched)
 
-    def trace(self, x: Tensor, state: Any = None, *, layer: int = 0, reverse: bool = False) -> dict[str, Tensor]:
-        """Every vector of one layer at every step, by its name in the equations: in the layout of x, n features each."""
+    def trace(
+        self, x: Tensor, state: Any = None, *, layer: int = 0, reverse: bool = False
+    ) -> dict[str, Tensor]:
+        """Every vector of one layer at every step, by its name in the equations, in the layout of x."""
         if isinstance(x, PackedSequence):
             raise Unsupported("trace takes a tensor: pad the sequences, or trace them one at a time")
         if not 0 <= layer < self.num_layers or reverse > self.bidirectional:
@@ -159,7 +164,8 @@ class RecurrentLayer(nn.Module):
         return {name: self._like_input(v.flip(0) if reverse else v, batched) for name, v in values.items()}
 
     def equation_parameters(self, grad: bool = False) -> dict[str, Tensor | None]:
-        """The parameters of layer 0, forward, by their names in the equations, as views that can be written in place.
+        """The parameters of layer 0, forward, by their names in the equations, as views that can be written
+        in place.
 
         With ``grad=True`` their gradients, None where there is none.
         """
@@ -167,7 +173,8 @@ class RecurrentLayer(nn.Module):
         return {name: p.grad if grad else p.detach() for name, p in named.items()}
 
     def from_torch(self, module: nn.RNNBase) -> Self:
-        """Take over the weights of a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same; returns self.
+        """Take over the weights of a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same; returns
+        self.
 
         Raises :class:`~codegen.errors.Unsupported` where the cells, sizes or numbers of layers differ.
         """
@@ -193,7 +200,9 @@ class RecurrentLayer(nn.Module):
         changed += ["trainable_state=True"] if self.options.trainable_state else []
         changed += [f"biases={dict(self.options.biases)}"] if self.options.biases else []
         backend = f"backend={self.options.backend} ({self.options.why})"
-        return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *sizes, *changed, backend])
+        return ", ".join(
+            [self.cell.name, str(self.input_size), str(self.hidden_size), *sizes, *changed, backend]
+        )
 
     @property
     def _directions(self) -> int:
@@ -244,7 +253,9 @@ class RecurrentLayer(nn.Module):
         """The initial states as (layers · directions, B, n) each: those given, the trained ones, or zeros."""
         rows = self.num_layers * self._directions
         if state is not None:
-            shapes = [(rows, *([batch] if batched else []), self.sizes[axis]) for _, axis in self._state_axes()]
+            shapes = [
+                (rows, *([batch] if batched else []), self.sizes[axis]) for _, axis in self._state_axes()
+            ]
             given = check_state(state, self.cell.states, shapes)
             return given if batched else tuple(s.unsqueeze(1) for s in given)
         if self.options.trainable_state:
@@ -268,7 +279,8 @@ class RecurrentLayer(nn.Module):
         first = index * self._directions
         modules = list(self._layers())[first : first + self._directions]
         results = [
-            run(module, data, tuple(s[first + back] for s in states), bool(back)) for back, module in enumerate(modules)
+            run(module, data, tuple(s[first + back] for s in states), bool(back))
+            for back, module in enumerate(modules)
         ]
         output = torch.cat([out for out, _ in results], -1) if len(results) > 1 else results[0][0]
         return self._drop(output, index), [last for _, last in results]

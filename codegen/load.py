@@ -1,6 +1,8 @@
-"""Generated source as a module: tracebacks, ``inspect.getsource`` and debuggers show its lines, and it pickles.
+"""Generated source as a module: tracebacks, ``inspect.getsource`` and debuggers show its lines, and it
+pickles.
 
-A module's name holds a hash of its text, so the same text is the same module and its classes are the same classes.
+A module's name holds a hash of its text, so the same text is the same module and its classes are the same
+classes.
 """
 
 from __future__ import annotations
@@ -40,10 +42,10 @@ def load(source: str, name: str) -> ModuleType:
 
 
 def _make_picklable(module: ModuleType, source: str, name: str) -> None:
-    """Let instances of the module's classes take the source along: another process has no module of that name."""
+    """Let instances take the source along when pickled: another process has no module of that name."""
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__ == module.__name__ and not issubclass(value, tuple):
-            copyreg.pickle(value, _reducer(source, name))  # type: ignore[arg-type]
+            copyreg.pickle(value, _reducer(source, name))
 
 
 def _reducer(source: str, name: str) -> Any:

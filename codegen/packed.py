@@ -1,7 +1,7 @@
 """Runs of one generated layer over padded and over packed sequences, in either direction.
 
-A packed batch holds, for each step, the rows of those sequences that are still running.  Between two lengths the batch
-is constant, so each such stretch is an ordinary run without any padding.
+A packed batch holds, for each step, the rows of those sequences that are still running.  Between two
+lengths the batch is constant, so each such stretch is an ordinary run without any padding.
 """
 
 from __future__ import annotations
@@ -66,5 +66,9 @@ class PackedRunner:
             starts.append(starts[-1] + batch)
         lengths = [sum(size > row for size in self.batch_sizes) for row in range(self.batch_sizes[0])]
         return torch.tensor(
-            [starts[lengths[row] - 1 - t] + row for t, batch in enumerate(self.batch_sizes) for row in range(batch)]
+            [
+                starts[lengths[row] - 1 - t] + row
+                for t, batch in enumerate(self.batch_sizes)
+                for row in range(batch)
+            ]
         )

@@ -7,8 +7,8 @@ A cell over a sequence is four phases.  Nothing here knows of torch.
 * ``step``: what the recurrence needs; computed step by step.
 * ``after``: what nothing in the recurrence reads; computed for all steps at once, from what the steps leave.
 
-A phase is a list of statements, each a :class:`Product` (matrices stacked over each other, applied to one vector) or an
-:class:`Assignment` (elementwise).  Every name is bound before it is used.
+A phase is a list of statements, each a :class:`Product` (matrices stacked over each other, applied to one
+vector) or an :class:`Assignment` (elementwise).  Every name is bound before it is used.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import sympy
 
 from derive.cell import Cell
 from derive.counts import size
-from derive.symbols import Activated, Linear, MeanMap, Parameter, Previous, Quantity, Vector
+from derive.symbols import Activated, Linear, MeanMap, Parameter, Previous, Quantity, State, Vector
 from derive.wellformed import axes_of
 
 
 class SpreadMean(MeanMap):
-    """A mean that stands alone, so that nothing else in its expression has the full width: it must be written out."""
+    """A mean in an expression where nothing else has the full width, so that it must be written out."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Counts:
 class Part:
     """Some rows of a product: ``symbol = matrix @ operand + Σ biases + addend``.
 
-    ``target`` is the equation that it is for (the first, of several).  ``addend`` is a vector of the phase before; a
-    product's parts have either all an addend or none, and so for biases.
+    ``target`` is the equation that it is for (the first, of several).  ``addend`` is a vector of the phase
+    before; a product's parts have either all an addend or none, and so for biases.
     """
 
     symbol: Vector
@@ -102,7 +102,8 @@ class Assignment:
 
     @property
     def reads(self) -> set[Quantity]:
-        return self.expr.atoms(Quantity)  # type: ignore[no-any-return]
+        found: set[Quantity] = self.expr.atoms(Quantity)
+        return found
 
     @property
     def counts(self) -> Counts:
@@ -148,8 +149,8 @@ class Phase:
 class Plan:
     """A cell as its four phases.
 
-    ``handed`` is what the step reads of ``before``, in groups: a group of several is added whole to one product of the
-    step, and its vectors are consecutive parts of one product of ``before``.
+    ``handed`` is what the step reads of ``before``, in groups: a group of several is added whole to one
+    product of the step, and its vectors are consecutive parts of one product of ``before``.
     """
 
     cell: Cell
@@ -160,9 +161,9 @@ class Plan:
     handed: tuple[tuple[Vector, ...], ...]
 
     @property
-    def states(self) -> tuple[Vector, ...]:
+    def states(self) -> tuple[State, ...]:
         """The states, in the cell's order."""
-        return tuple(self.cell.symbols[name] for name in self.cell.states)  # type: ignore[misc]
+        return tuple(s for name in self.cell.states if isinstance(s := self.cell.symbols[name], State))
 
     @property
     def recorded(self) -> tuple[Vector, ...]:
@@ -178,7 +179,7 @@ class Plan:
 
     @property
     def late_reads(self) -> tuple[Quantity, ...]:
-        """What ``after`` needs besides parameters: recorded vectors, old states, the input; in a fixed order."""
+        """What ``after`` reads besides parameters: recorded vectors, old states, the input."""
         free = {q for q in self.after.free if not isinstance(q, Parameter)}
         vectors = [v for v in self.recorded if v in free]
         others = sorted(free - set(vectors), key=lambda q: (not isinstance(q, Previous), q.name))

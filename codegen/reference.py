@@ -1,4 +1,4 @@
-"""torch's own recurrent cells, declared as its documentation states them, and how its stacked weights map to them."""
+"""torch's own recurrent cells, as its documentation states them, and how its stacked weights map to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Values = dict[str, np.ndarray[Any, Any]]
 
 @dataclass(frozen=True)
 class TorchCell:
-    """A cell of torch: its equations, its module, and the gates whose rows lie over each other in its weights."""
+    """A cell of torch: its equations, its module, and the gates whose rows are stacked in its weights."""
 
     cell: Cell
     module: type[nn.RNNBase]
@@ -37,8 +37,12 @@ class TorchCell:
     def rows(self) -> dict[str, list[str]]:
         """torch's parameter, without the layer's suffix → the equations' names of its blocks of rows."""
         sides = {"ih": "i", "hh": "h"}
-        found = {f"weight_{side}": [f"W_{letter}{gate}" for gate in self.gates] for side, letter in sides.items()}
-        found |= {f"bias_{side}": [f"b_{letter}{gate}" for gate in self.gates] for side, letter in sides.items()}
+        found = {
+            f"weight_{side}": [f"W_{letter}{gate}" for gate in self.gates] for side, letter in sides.items()
+        }
+        found |= {
+            f"bias_{side}": [f"b_{letter}{gate}" for gate in self.gates] for side, letter in sides.items()
+        }
         return {key: [name for name in names if name in self.cell.parameters] for key, names in found.items()}
 
     def is_module(self, module: nn.RNNBase) -> bool:
@@ -60,14 +64,18 @@ def _rnn(activation: Activation) -> Cell:
     h, x = State("h"), Input("x")
     W_ih, b_ih, W_hh, b_hh = _affine("h")
     equations = {h: activation(W_ih @ x + b_ih + W_hh @ h.prev + b_hh)}
-    return Cell(f"torch-rnn-{activation.name}", equations, output=h, title=f"torch.nn.RNN with {activation.name}")
+    return Cell(
+        f"torch-rnn-{activation.name}", equations, output=h, title=f"torch.nn.RNN with {activation.name}"
+    )
 
 
 def _lstm() -> Cell:
     h, c, x = State("h"), State("c"), Input("x")
     gates = {name: Vector(name) for name in "ifgo"}
     i, f, g, o = gates.values()
-    sums = {name: W_i @ x + b_i + W_h @ h.prev + b_h for name in "ifgo" for W_i, b_i, W_h, b_h in [_affine(name)]}
+    sums = {
+        name: W_i @ x + b_i + W_h @ h.prev + b_h for name in "ifgo" for W_i, b_i, W_h, b_h in [_affine(name)]
+    }
     equations = {i: sigmoid(sums["i"]), f: sigmoid(sums["f"]), g: tanh(sums["g"]), o: sigmoid(sums["o"])}
     equations |= {c: f * c.prev + i * g, h: o * tanh(c)}
     return Cell("torch-lstm", equations, output=h, states=("h", "c"), title="torch.nn.LSTM")
@@ -76,11 +84,15 @@ def _lstm() -> Cell:
 def _gru() -> Cell:
     h, x = State("h"), Input("x")
     r, z, n = Vector("r"), Vector("z"), Vector("n")
-    sides = {name: (W_i @ x + b_i, W_h @ h.prev + b_h) for name in "rzn" for W_i, b_i, W_h, b_h in [_affine(name)]}
+    sides = {
+        name: (W_i @ x + b_i, W_h @ h.prev + b_h) for name in "rzn" for W_i, b_i, W_h, b_h in [_affine(name)]
+    }
     equations = {
         r: sigmoid(sum(sides["r"])),
         z: sigmoid(sum(sides["z"])),
-        n: tanh(sides["n"][0] + r * sides["n"][1]),  # the reset gate after the product, unlike the article's GRU
+        n: tanh(
+            sides["n"][0] + r * sides["n"][1]
+        ),  # the reset gate after the product, unlike the article's GRU
         h: (1 - z) * n + z * h.prev,
     }
     return Cell("torch-gru", equations, output=h, title="torch.nn.GRU")
@@ -102,7 +114,7 @@ def _with_bias_of(entry: TorchCell, bias: bool) -> TorchCell:
 
 
 def find(cell: Cell) -> tuple[TorchCell, Equivalence] | None:
-    """The cell of torch that computes the same, with the map from the cell's parameters to torch's, or None."""
+    """The cell of torch that computes the same, with the map of the parameters, or None."""
     for entry in torch_cells():
         for candidate in (entry, _with_bias_of(entry, False)):
             if found := equivalent(cell, candidate.cell):
@@ -111,7 +123,7 @@ def find(cell: Cell) -> tuple[TorchCell, Equivalence] | None:
 
 
 def read(module: nn.RNNBase, layer: RecurrentLayer) -> list[Values]:
-    """The weights of a torch module as values of the layer's parameters, one dict for each layer and direction."""
+    """A torch module's weights as values of the layer's parameters: a dict for each layer and direction."""
     entry = next((e for e in torch_cells() if e.is_module(module)), None)
     if entry is None:
         known = ", ".join(sorted({e.module.__name__ for e in torch_cells()}))
@@ -119,7 +131,9 @@ def read(module: nn.RNNBase, layer: RecurrentLayer) -> list[Values]:
     entry = _with_bias_of(entry, module.bias)
     for name in ("input_size", "hidden_size", "num_layers", "bidirectional"):
         if getattr(module, name) != getattr(layer, name):
-            raise Unsupported(f"{name} differs: {getattr(module, name)} in torch's module, {getattr(layer, name)} here")
+            raise Unsupported(
+                f"{name} differs: {getattr(module, name)} in torch's module, {getattr(layer, name)} here"
+            )
     if module.proj_size:
         raise Unsupported("torch's module has a projection (proj_size), which no cell here has")
     found = equivalent(layer.cell, entry.cell)
@@ -135,7 +149,8 @@ def write(layer: RecurrentLayer, values: Sequence[Mapping[str, Tensor]]) -> nn.R
         raise Unsupported(f"torch has no module that computes {layer.cell.name}")
     entry, _ = found
     some = next(iter(values[0].values()))
-    module = entry.module(
+    make: Any = entry.module  # the subclasses of RNNBase leave out its first argument, the mode
+    module: nn.RNNBase = make(
         layer.input_size,
         layer.hidden_size,
         num_layers=layer.num_layers,

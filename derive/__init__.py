@@ -3,7 +3,7 @@
 from sympy import Rational
 
 from derive.activations import ACTIVATIONS, Activation, hard_sigmoid, identity, relu, sigmoid, softsign, tanh
-from derive.catalogue import catalogue, cell
+from derive.catalogue import catalogue, cell, published
 from derive.cell import Cell
 from derive.claim import Claim
 from derive.derivation import Derivation, derivation
@@ -18,8 +18,10 @@ from derive.errors import (
     UnknownRule,
 )
 from derive.evaluate import evaluate
+from derive.prove import forget_biases, prove
 from derive.rule import RULES, Rule, Step, apply
 from derive.search import path, variants
+from derive.show.diagram import diagram
 from derive.symbols import (
     Activated,
     Input,

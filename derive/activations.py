@@ -30,11 +30,11 @@ y = sympy.Symbol("y", real=True)
 class Definition:
     """What an activation declares.
 
-    ``numpy`` must accept complex arguments with a tiny imaginary part (checks differentiate by complex
-    step). ``torch`` is the function's name in torch, as emitted (``F`` is ``torch.nn.functional``); empty
-    for none. ``text`` is a shorter name in plain text.  ``reflection`` is the constant k with φ(-a) = k -
-    φ(a), where there is one: 1 for σ, 0 for odd functions.  ``kinks`` are the arguments at which the
-    derivative jumps.
+    ``numpy`` must accept complex arguments with a tiny imaginary part (checks differentiate by complex step).
+    ``torch`` is the function's name in torch, as emitted (``F`` is ``torch.nn.functional``), or an expression
+    with ``{}`` where the argument goes; empty for none.  ``text`` is a shorter name in plain text.
+    ``reflection`` is the constant k with φ(-a) = k - φ(a), where there is one: 1 for σ, 0 for odd functions.
+    ``kinks`` are the arguments at which the derivative jumps.
     """
 
     latex: str

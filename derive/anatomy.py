@@ -1,8 +1,8 @@
 """Carries, writes, reads and gates, *found* in a cell's equations (idea 4 of the design), never annotated.
 
-In the write of a state, the part that is linear in the state's own past with an elementwise coefficient is its
-*carry*; what is added is the *increment*.  Every other use of the state is a *read*.  A *gate* is a vector of
-fractions (its activation's range lies in [0, 1]) that multiplies something.
+In the write of a state, the part that is linear in the state's own past with an elementwise coefficient is
+its *carry*; what is added is the *increment*.  Every other use of the state is a *read*.  A *gate* is a
+vector of fractions (its activation's range lies in [0, 1]) that multiplies something.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from derive.symbols import Activated, Linear, Previous, Quantity, State, Vector,
 class Write:
     """How a state is written.
 
-    ``site`` is the vector in whose equation the state's past stands bare; it is the state itself, or an intermediate
-    that the state is computed from elementwise (``via``, from the state to the site, both included).  At the site the
-    equation reads ``carry * state.prev + increment``.  A state without a carry has carry 0 and is its own site.
+    ``site`` is the vector in whose equation the state's past stands bare; it is the state itself, or an
+    intermediate that the state is computed from elementwise (``via``, from the state to the site, both
+    included).  At the site the equation reads ``carry * state.prev + increment``.  A state without a carry
+    has carry 0 and is its own site.
     """
 
     state: State
@@ -38,7 +39,7 @@ class Write:
 
 
 def linear_part(expr: sympy.Expr, past: Quantity) -> tuple[sympy.Expr, sympy.Expr]:
-    """``(c, r)`` with ``expr == c * past + r``, where c is elementwise; past may remain in c and r as a read."""
+    """``(c, r)`` with ``expr == c * past + r``, where c is elementwise; past may remain in both as a read."""
     if expr == past:
         return sympy.S.One, sympy.S.Zero
     if expr.is_Add:
@@ -63,12 +64,14 @@ def write(cell: Cell, state: State) -> Write:
     """The write of a state, its carry found."""
     via = _carrying(cell, state, state.prev)
     site = via[-1] if via else state
-    carry, increment = linear_part(cell.equations[site], state.prev) if via else (sympy.S.Zero, cell.equations[state])
+    carry, increment = (
+        linear_part(cell.equations[site], state.prev) if via else (sympy.S.Zero, cell.equations[state])
+    )
     return Write(state, site, carry, increment, via or (state,))
 
 
 def _carrying(cell: Cell, vector: Vector, past: Previous) -> tuple[Vector, ...]:
-    """The vectors from ``vector`` down to the one that has ``past`` bare, following elementwise factors and terms."""
+    """The vectors from ``vector`` to the one that has ``past`` bare, along elementwise factors and terms."""
     expr = cell.equations[vector]
     if linear_part(expr, past)[0] != 0:
         return (vector,)
@@ -80,7 +83,7 @@ def _carrying(cell: Cell, vector: Vector, past: Previous) -> tuple[Vector, ...]:
 
 
 def _bare(expr: sympy.Expr) -> set[Vector]:
-    """The vectors in which an expression is elementwise linear: neither inside a map nor inside an activation."""
+    """The vectors in which an expression is elementwise linear: in no map and in no activation."""
     if isinstance(expr, Vector):
         return {expr}
     if expr.is_Add or expr.is_Mul:
@@ -109,7 +112,7 @@ def _elementwise_atoms(expr: sympy.Expr) -> set[Quantity]:
 
 
 def is_fraction(cell: Cell, vector: sympy.Expr) -> bool:
-    """Whether a vector is computed, by its outermost activation, as a number in [0, 1]; a state never is a gate."""
+    """Whether a vector's outermost activation makes it a number in [0, 1]; a state never is a gate."""
     if not isinstance(vector, Vector) or isinstance(vector, State):
         return False
     expr = cell.equations.get(vector)
@@ -129,16 +132,18 @@ def gates(cell: Cell) -> tuple[Vector, ...]:
 
 def gate_factors(cell: Cell, product: sympy.Expr) -> tuple[Vector, ...]:
     """The gates among the factors of a product, ``1 - g`` counted as g."""
-    found = []
-    for factor in sympy.Mul.make_args(product):
-        for gate in (factor, 1 - factor):
-            if is_fraction(cell, gate):
-                found.append(gate)
-    return tuple(found)
+    factors = sympy.Mul.make_args(product)
+    return tuple(gate for f in factors for gate in (f, 1 - f) if is_fraction(cell, gate))
+
+
+def closing(cell: Cell, product: sympy.Expr) -> dict[Vector, int]:
+    """The setting of one gate that makes a product vanish: 0, or 1 where ``1 - g`` multiplies."""
+    factors = sympy.Mul.make_args(product)
+    return next(({g: int(g not in factors)} for g in gate_factors(cell, product)), {})
 
 
 def readers(cell: Cell, write: Write) -> tuple[Vector, ...]:
-    """The vectors that compute the increment, gates left out: the candidates (the site itself if it is inline)."""
+    """The candidates: the vectors that compute the increment, gates left out; the site if it is inline."""
     found = [write.site]
     gate_set = set(gates(cell))
     frontier = [q for q in atoms(write.increment) if isinstance(q, Vector)]
@@ -157,8 +162,8 @@ Replace = Callable[[sympy.Expr, tuple[Vector, ...]], sympy.Expr]
 def map_reads(cell: Cell, expr: sympy.Expr, source: Quantity, replace: Replace) -> sympy.Expr:
     """Replace every read of ``source`` in an expression.
 
-    A read is ``source`` itself or an activation of it alone.  ``replace(read, gates)`` is given the read and the gates
-    that multiply it where it stands.
+    A read is ``source`` itself or an activation of it alone.  ``replace(read, gates)`` is given the read and
+    the gates that multiply it where it stands.
     """
 
     def visit(node: sympy.Expr, around: tuple[Vector, ...]) -> sympy.Expr:
@@ -196,13 +201,15 @@ def past_reads(cell: Cell, write: Write) -> Iterator[tuple[Vector, sympy.Expr, t
 
 
 def without_carry(cell: Cell, write: Write, symbol: Vector) -> sympy.Expr:
-    """The expression of an equation with the state's carry taken out, so that only reads of the state are left."""
+    """An equation's expression with the state's carry taken out: what is left of the state are its reads."""
     if symbol == write.site and write.is_incremental:
         return write.carry + write.increment
     return cell.equations[symbol]
 
 
-def depends_on(cell: Cell, target: Vector, source: Quantity, closed: dict[Quantity, sympy.Expr] | None = None) -> bool:
+def depends_on(
+    cell: Cell, target: Vector, source: Quantity, closed: dict[Quantity, sympy.Expr] | None = None
+) -> bool:
     """Whether a vector depends on ``source`` within a step, when some vectors are held at given values."""
     held = closed or {}
     seen: set[Quantity] = set()

@@ -30,7 +30,9 @@ def published() -> Mapping[str, Published]:
     """Name → entry, parents before children."""
     import derive.cells as folder
 
-    modules = (importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__))
+    modules = (
+        importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__)
+    )
     entries = {module.PUBLISHED.cell.name: module.PUBLISHED for module in modules}
 
     def depth(name: str) -> int:
@@ -50,5 +52,7 @@ def cell(name: str | Cell) -> Cell:
     if isinstance(name, Cell):
         return name
     if name not in published():
-        raise UnknownCell(f"unknown cell {name!r}{nearest(name, published())} The catalogue: {', '.join(published())}")
+        raise UnknownCell(
+            f"unknown cell {name!r}{nearest(name, published())} The catalogue: {', '.join(published())}"
+        )
     return published()[name].cell

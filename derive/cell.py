@@ -201,7 +201,7 @@ def _pairs(cell: Any, equations: Any) -> list[Any]:
     if isinstance(equations, str) or not isinstance(equations, Iterable):
         kind = type(equations).__name__
         raise MalformedCell(
-            f"{cell}: the equations are a {kind}; expected a mapping from vectors to expressions"
+            f"{cell}: the equations are of type {kind}; expected a mapping from vectors to expressions"
         )
     return list(equations)
 

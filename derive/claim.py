@@ -13,8 +13,8 @@ Status = Literal["proved", "refuted", "unknown"]
 class Claim:
     """One statement about a cell.
 
-    ``proved`` comes with a ``certificate`` (plain data) that :meth:`recheck` verifies by a second method; ``refuted``
-    with a ``counterexample``; everything else is ``unknown``.  Sampling never proves.
+    ``proved`` comes with a ``certificate`` (plain data) that :meth:`recheck` verifies by a second method;
+    ``refuted`` with a ``counterexample``; everything else is ``unknown``.  Sampling never proves.
     """
 
     name: str

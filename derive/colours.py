@@ -1,7 +1,8 @@
 """Signatures of normal forms that do not depend on names, and matching two forms by them.
 
-A signature is a hash of the expression trees in which every parameter and state is known by its colour only.  Marking
-one quantity and hashing again tells what that quantity does; quantities that do the same are told apart by trial.
+A signature is a hash of the expression trees in which every parameter and state is known by its colour only.
+Marking one quantity and hashing again tells what that quantity does; quantities that do the same are told
+apart by trial.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-
 from typing import Any
 
 import sympy
@@ -54,11 +54,13 @@ def _parts(expr: Any, sign: Any, colours: Colours) -> tuple[Any, ...]:
 
 def marked(roots: Roots, states: Sequence[Previous], colours: Colours) -> dict[Quantity, int]:
     """Each quantity's role: the signature of the form with that quantity marked."""
-    return {q: signature(roots, states, {**colours, q: ("marked", colours.get(q))}) for q in quantities(roots)}
+    return {
+        q: signature(roots, states, {**colours, q: ("marked", colours.get(q))}) for q in quantities(roots)
+    }
 
 
 def key(roots: Roots, states: Sequence[Previous]) -> int:
-    """A hash that equal cells share whatever their names: cheaper than :func:`marked`, and enough to visit each once."""
+    """A hash that equal cells share whatever their names: cheaper than :func:`marked`, to visit each once."""
     nodes: set[Any] = set()
     for root in roots:
         nodes |= subexpressions(root) if root is not None else frozenset()
@@ -74,9 +76,13 @@ def subexpressions(expr: sympy.Basic) -> frozenset[sympy.Basic]:
 
 
 def matchings(
-    a: Roots, a_states: Sequence[Previous], b: Roots, b_states: Sequence[Previous], colours: tuple[Colours, Colours] = ({}, {})
+    a: Roots,
+    a_states: Sequence[Previous],
+    b: Roots,
+    b_states: Sequence[Previous],
+    colours: tuple[Colours, Colours] = ({}, {}),
 ) -> Iterator[dict[Quantity, Quantity]]:
-    """Renamings of a's quantities to b's that may make the forms equal; exact equality is the caller's to check."""
+    """Renamings of a's quantities to b's that may make the forms equal; the caller checks exact equality."""
     if signature(a, a_states, colours[0]) != signature(b, b_states, colours[1]):
         return
     roles_a, roles_b = _by_role(marked(a, a_states, colours[0])), _by_role(marked(b, b_states, colours[1]))

@@ -16,6 +16,27 @@ def size(axes: tuple[str, ...]) -> sympy.Expr:
     return sympy.Mul(*(sympy.Symbol(a, positive=True, integer=True) for a in axes))
 
 
+def polynomial(expr: sympy.Expr) -> str:
+    """A polynomial on one line, highest powers first: ``4n² + 4nm + 4n``."""
+    symbols = sorted(expr.free_symbols, key=str, reverse=True)
+    if not symbols:
+        return str(expr)
+    terms = sympy.Poly(expr, *symbols).terms()
+    return " + ".join(_monomial(coefficient, powers, symbols) for powers, coefficient in terms)
+
+
+def _monomial(coefficient: sympy.Expr, powers: tuple[int, ...], symbols: list[sympy.Symbol]) -> str:
+    raised = "".join(
+        f"{s}{str(p).translate(_SUPERSCRIPTS) if p > 1 else ''}"
+        for s, p in zip(symbols, powers, strict=True)
+        if p
+    )
+    return f"{coefficient}{raised}" if coefficient != 1 or not raised else raised
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 @dataclass(frozen=True)
 class Counts:
     """Sizes are SymPy polynomials in the axes' names.
@@ -31,8 +52,8 @@ class Counts:
 
     def __str__(self) -> str:
         return (
-            f"{self.parameters} parameters; a step: {self.multiply_adds} multiply-adds, "
-            f"{self.elementwise} elementwise operations, {self.activations} activations"
+            f"{polynomial(self.parameters)} parameters; a step: {polynomial(self.multiply_adds)} multiply-adds, "
+            f"{polynomial(self.elementwise)} elementwise operations, {polynomial(self.activations)} activations"
         )
 
 
@@ -42,7 +63,12 @@ def counts(cell: Cell) -> Counts:
     products = elementwise = activations = sympy.S.Zero
     for expr in cell.equations.values():
         for node in sympy.preorder_traversal(expr):
-            if node in seen or not isinstance(node, sympy.Expr) or isinstance(node, Quantity) or node.is_Number:
+            if (
+                node in seen
+                or not isinstance(node, sympy.Expr)
+                or isinstance(node, Quantity)
+                or node.is_Number
+            ):
                 continue
             seen.add(node)
             elements = size(axes_of(node))

@@ -28,9 +28,10 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Equivalence:
     """The answer of :func:`equivalent`; truthy when the cells are the same function.
 
-    ``parameters``: for each parameter of the first cell, an expression in the second cell's parameters; with it the
-    first cell computes what the second does.  ``states``: the first cell's state names → the second's.  ``witness``:
-    numbers on which the cells differ when parameters of the same name and axes are given the same values.
+    ``parameters``: for each parameter of the first cell, an expression in the second cell's parameters; with
+    it the first cell computes what the second does.  ``states``: the first cell's state names → the second's.
+    ``witness``: numbers on which the cells differ when parameters of the same name and axes are given the
+    same values.
     """
 
     equal: bool
@@ -55,8 +56,8 @@ class Equivalence:
 def equivalent(a: Cell | str, b: Cell | str) -> Equivalence:
     """Whether two cells are the same up to renaming, merged biases, signs and mirrored gates (z = 1 - i).
 
-    The map that is found is checked twice: the normal forms are equal as expressions, and both cells evaluate alike on
-    random numbers.
+    The map that is found is checked twice: the normal forms are equal as expressions, and both cells evaluate
+    alike on random numbers.
     """
     return _equivalent(catalogued(a), catalogued(b))
 
@@ -86,7 +87,11 @@ def _equivalent(a: Cell, b: Cell) -> Equivalence:
 
 
 def _same(
-    a: Roots, past_a: tuple[Previous, ...], b: Roots, past_b: tuple[Previous, ...], renaming: Mapping[Quantity, Quantity]
+    a: Roots,
+    past_a: tuple[Previous, ...],
+    b: Roots,
+    past_b: tuple[Previous, ...],
+    renaming: Mapping[Quantity, Quantity],
 ) -> bool:
     target = dict(zip(past_b, b, strict=False))
     if any(p not in renaming for p in past_a):
@@ -100,9 +105,7 @@ def _answer(a: Cell, form_a: Reduced, form_b: Reduced, renaming: Mapping[Quantit
     through = {q: form_b.new[renaming[q]] for q in form_a.new if q in renaming}  # type: ignore[index]
     parameters = {p.name: e.xreplace(through) for p, e in form_a.own.items()}
     renamed = {s.name: renaming[s.prev].label for s in states(a)}
-    return Equivalence(
-        True, "equal normal forms", MappingProxyType(parameters), MappingProxyType(renamed)
-    )
+    return Equivalence(True, "equal normal forms", MappingProxyType(parameters), MappingProxyType(renamed))
 
 
 def _sizes(*cells: Cell) -> dict[str, int]:
@@ -113,7 +116,9 @@ def _sizes(*cells: Cell) -> dict[str, int]:
 
 def _draw(cell: Cell, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray[Any, Any]]:
     rng = np.random.default_rng(seed)
-    shared = {name: rng.normal(size=[sizes[x] for x in axes]) for name, axes in sorted(cell.parameters.items())}
+    shared = {
+        name: rng.normal(size=[sizes[x] for x in axes]) for name, axes in sorted(cell.parameters.items())
+    }
     return shared
 
 
@@ -134,7 +139,9 @@ def _confirm(a: Cell, b: Cell, found: Equivalence) -> None:
     pairs = [(out_a, out_b), *((s, by_name[found.states[n]]) for n, s in zip(a.states, state_a, strict=True))]
     for left, right in pairs:
         if not np.allclose(left, right, rtol=1e-8, atol=1e-8, equal_nan=True):
-            raise DeriveError(f"{a.name} and {b.name}: equal normal forms but different values; this is a fault of derive")
+            raise DeriveError(
+                f"{a.name} and {b.name}: equal normal forms but different values; this is a fault of derive"
+            )
 
 
 def _different(a: Cell, b: Cell, reason: str) -> Equivalence:
@@ -159,7 +166,7 @@ def _witness(a: Cell, b: Cell, seed: int) -> dict[str, Any] | None:
         "parameters": (params_a, params_b),
         "inputs": (inputs_a, inputs_b),
         "values": tuple(shown),
-        "difference": float(np.nanmax(np.abs(shown[0] - shown[1]))) if shown[0].shape == shown[1].shape else None,
+        "difference": float(np.nanmax(np.abs(shown[0] - shown[1])))
+        if shown[0].shape == shown[1].shape
+        else None,
     }
-
-

@@ -1,7 +1,8 @@
-"""The normal form of a cell: every state and the output as polynomials over opaque nodes, intermediates put in.
+"""The normal form of a cell: states and output as polynomials over opaque nodes, intermediates put in.
 
-Two cells that differ in intermediate vectors, in the order or bracketing of sums and products, or in how linear maps
-distribute have the same normal form.  Renaming and reparameterization are the business of :mod:`derive.equivalence`.
+Two cells that differ in intermediate vectors, in the order or bracketing of sums and products, or in how
+linear maps distribute have the same normal form.  Renaming and reparameterization are the business of
+:mod:`derive.equivalence`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from derive.symbols import Activated, Linear, MeanMap, Quantity, Vector
 
 @dataclass(frozen=True)
 class NormalForm:
-    """``roots``: each state's next value and the output, in ``cell.states`` order, the output last (None if none)."""
+    """``roots``: each state's next value in ``cell.states`` order, and last the output (None if none)."""
 
     roots: tuple[sympy.Expr | None, ...]
 
@@ -55,7 +56,7 @@ def _expand(expr: sympy.Expr) -> sympy.Expr:
 
 
 def _apply(map: Quantity, term: sympy.Expr) -> sympy.Expr:
-    """A linear map of one term: numbers come out, and out of a mean also means, which are equal at every unit."""
+    """A linear map of one term: numbers come out, and out of a mean also means (equal at every unit)."""
     if term == 0:
         return sympy.S.Zero
     number, rest = term.as_coeff_Mul()
@@ -70,7 +71,7 @@ def _apply(map: Quantity, term: sympy.Expr) -> sympy.Expr:
 def _is_mean(factor: sympy.Expr) -> bool:
     if factor.is_Pow:
         base = factor.base
-        return all(_is_mean(f) or f.is_Number for t in sympy.Add.make_args(base) for f in sympy.Mul.make_args(t))
+        return all(
+            _is_mean(f) or f.is_Number for t in sympy.Add.make_args(base) for f in sympy.Mul.make_args(t)
+        )
     return isinstance(factor, Linear) and isinstance(factor.map, MeanMap)
-
-

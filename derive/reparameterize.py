@@ -4,7 +4,7 @@ Each is a change of parameters under which the normal form becomes simpler or st
 
 * two biases that only ever occur as their sum are one bias;
 * a parameter that only occurs with a minus sign is replaced by its negative;
-* an activation with φ(-a) = k - φ(a) whose argument consists of terms with parameters of their own can be mirrored:
+* an activation with φ(-a) = k - φ(a) whose argument's terms have parameters of their own can be mirrored:
   negate those parameters and write k - φ for φ (z = 1 - i for the logistic sigmoid).
 """
 
@@ -27,8 +27,8 @@ Form = tuple[sympy.Expr | None, ...]
 class Reduced:
     """A normal form in new parameters.
 
-    ``new``: each new parameter as an expression in the cell's own.  ``own``: each of the cell's own parameters as an
-    expression in the new ones (where biases were merged, one of the choices).
+    ``new``: each new parameter as an expression in the cell's own.  ``own``: each of the cell's own
+    parameters as an expression in the new ones (where biases were merged, one of the choices).
     """
 
     roots: Form
@@ -97,12 +97,14 @@ def _negate(form: Reduced, parameters: set[Parameter]) -> Reduced:
 def _mirrors(form: Reduced) -> list[Activated]:
     """The activations that can be mirrored, in a fixed order."""
     nodes = {n for r in form.roots if r is not None for n in r.atoms(Activated)}
-    able = [n for n in nodes if n.activation.reflection is not None and _own_parameters(form.roots, n) is not None]
+    able = [
+        n for n in nodes if n.activation.reflection is not None and _own_parameters(form.roots, n) is not None
+    ]
     return sorted(able, key=str)
 
 
 def _own_parameters(roots: Form, node: Activated) -> set[Parameter] | None:
-    """One parameter for each term of the argument, occurring once in it and nowhere outside; None if a term has none."""
+    """One parameter for each term of the argument, occurring in it alone; None if a term has none."""
     hidden = sympy.Dummy("hidden")
     outside = set().union(*(atoms(r.xreplace({node: hidden})) for r in roots if r is not None))
     terms = sympy.Add.make_args(node.argument)
@@ -137,7 +139,7 @@ def mirror(form: Reduced, node: Activated) -> Reduced:
 
 
 def _rebuild(root: sympy.Expr | None, mapping: Mapping[sympy.Expr, sympy.Expr]) -> sympy.Expr | None:
-    """Substitute, and normalize what changed.  A matrix mapped to its negative comes out of its product as a sign."""
+    """Substitute, and normalize what changed.  A matrix mapped to its negative comes out as a sign."""
     if root is None:
         return None
 
@@ -158,6 +160,8 @@ def _cost(roots: Form) -> tuple[int, int]:
     """Terms of all sums, and minus signs: what reparameterization tries to make small."""
     present = [r for r in roots if r is not None]
     nodes: set[sympy.Basic] = set().union(*(subexpressions(r) for r in present))
-    inner = {n.argument for n in nodes if isinstance(n, Activated)} | {n.vector for n in nodes if isinstance(n, Linear)}
+    inner = {n.argument for n in nodes if isinstance(n, Activated)} | {
+        n.vector for n in nodes if isinstance(n, Linear)
+    }
     terms = [t for n in {*present, *inner} for t in sympy.Add.make_args(n)]
     return len(terms), sum(bool(t.as_coeff_Mul()[0].is_negative) for t in terms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import TypeVar
 
 import sympy
@@ -18,16 +18,27 @@ Equations = Mapping[Vector, sympy.Expr]
 Result = TypeVar("Result")
 
 
+def named_state(cell: Cell, name: str) -> State:
+    """The state of that name, as an option of a rule names it."""
+    found = next((s for s in states(cell) if s.name == name), None)
+    if found is None:
+        near = nearest(name, cell.states)
+        raise DeriveError(f"{cell.name} has no state {name!r}{near} States: {', '.join(cell.states)}")
+    return found
+
+
 def on_memory(cell: Cell, state: str | None, work: Callable[[Cell, Write], Result]) -> Result:
     """Run a rule's work on the memory state of that name, or on the first memory that it accepts."""
-    found = memories(cell)
     if state is not None:
-        named = [s for s in states(cell) if s.name == state]
-        if not named:
-            raise DeriveError(f"{cell.name} has no state {state!r}{nearest(state, cell.states)} States: {', '.join(cell.states)}")
-        return work(cell, write(cell, named[0]))
+        target = write(cell, named_state(cell, state))
+        if not target.is_incremental:
+            raise refuse(
+                cell, f"{state} does not carry its past; the rule needs an incremental write", target.site
+            )
+        return work(cell, target)
+    found = memories(cell)
     if not found:
-        raise refuse(cell, "no state carries its past; the rule needs an incremental write", states(cell)[0])
+        raise refuse(cell, "no state carries its past; the rule needs one that does", states(cell)[0])
     refusals = []
     for candidate in found:
         try:
@@ -37,9 +48,9 @@ def on_memory(cell: Cell, state: str | None, work: Callable[[Cell, Write], Resul
     raise refusals[0]
 
 
-def fresh(cell: Cell, name: str) -> str:
-    """The name, or the name with the first free number behind it."""
-    taken = {q.label for q in cell.symbols.values()}
+def fresh(cell: Cell, name: str, also: Set[str] = frozenset()) -> str:
+    """The name, or the name with the first free number behind it; ``also`` lists more names that are taken."""
+    taken = {q.label for q in cell.symbols.values()} | also
     return next(n for n in (name, *(f"{name}{k}" for k in range(2, 1000))) if n not in taken)
 
 
@@ -58,7 +69,9 @@ def new_gate(cell: Cell, target: Write, name: str) -> tuple[Vector, sympy.Expr]:
         if other.axes == gate.axes and not expr.atoms(Vector):
             return gate, expr.xreplace(_fresh_parameters(cell, expr, other.name, gate.name))
     (axis,) = gate.axes
-    total = Linear(Parameter(f"W_{gate.name}", axis, axis), common_read(cell, target)) + Parameter(f"b_{gate.name}", axis)
+    total = Linear(Parameter(f"W_{gate.name}", axis, axis), common_read(cell, target)) + Parameter(
+        f"b_{gate.name}", axis
+    )
     for name_ in cell.inputs:
         x = Input(name_, *cell.axes(name_))
         total += Linear(Parameter(f"U_{gate.name}", axis, *x.axes), x)
@@ -68,12 +81,14 @@ def new_gate(cell: Cell, target: Write, name: str) -> tuple[Vector, sympy.Expr]:
 def _fresh_parameters(cell: Cell, expr: sympy.Expr, old: str, new: str) -> dict[Parameter, Parameter]:
     found: dict[Parameter, Parameter] = {}
     for p in sorted(expr.atoms(Parameter), key=lambda p: p.name):
-        found[p] = Parameter(fresh(cell, f"{p.name.removesuffix(f'_{old}')}_{new}"), *p.axes)
+        name = f"{p.name.removesuffix(f'_{old}')}_{new}"
+        taken = {q.name for q in found.values()}
+        found[p] = Parameter(fresh(cell, name, taken), *p.axes)
     return found
 
 
 def common_read(cell: Cell, target: Write) -> sympy.Expr:
-    """The form in which the cell reads the state's past: squashed if every read is squashed alike, else bare."""
+    """The form in which the cell reads the state's past: squashed if every read is so alike, else bare."""
     forms = {read for _, read, _ in past_reads(cell, target)}
     only = forms.pop() if len(forms) == 1 else target.state.prev
     return only if isinstance(only, Activated) else target.state.prev
@@ -94,13 +109,15 @@ def with_gate(cell: Cell, gate: Vector, expr: sympy.Expr, changed: Equations) ->
 
 
 def schedule(equations: Equations) -> dict[Vector, sympy.Expr]:
-    """The equations in an order in which each is written before it is read; the given order is kept where it can be."""
+    """The equations, each written before it is read; the given order is kept where it can be."""
     waiting = dict(equations)
     done: dict[Vector, sympy.Expr] = {}
     while waiting:
         ready = next((s for s, e in waiting.items() if not (e.atoms(Vector) & waiting.keys())), None)
         if ready is None:
-            raise DeriveError(f"the equations of {', '.join(s.name for s in waiting)} read each other within a step")
+            raise DeriveError(
+                f"the equations of {', '.join(s.name for s in waiting)} read each other within a step"
+            )
         done[ready] = waiting.pop(ready)
     return done
 
@@ -111,7 +128,11 @@ def drop_unread(equations: Equations, output: str | None) -> dict[Vector, sympy.
     while True:
         read = set().union(*(atoms(e) for e in kept.values()))
         past = {q.state for q in read if isinstance(q, Previous)}
-        unread = [s for s in kept if s not in read and s not in past and s.name != output and not isinstance(s, State)]
+        unread = [
+            s
+            for s in kept
+            if s not in read and s not in past and s.name != output and not isinstance(s, State)
+        ]
         if not unread:
             return kept
         for symbol in unread:

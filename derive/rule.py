@@ -25,9 +25,10 @@ Values = Mapping[Any, Any]
 class Rewrite:
     """What a rule did.
 
-    ``agreement`` is the law as a theorem: substituting its first mapping into the old cell's step and its second into
-    the new cell's makes the two steps equal (the read gate at 1, the peepholes at 0, …).  The tests prove it with an
-    SMT solver for every rewrite.  ``claims`` decides what the rule promises about the new cell.
+    ``agreement`` is the law as a theorem: substituting its first mapping into the old cell's step and its
+    second into the new cell's makes the two steps equal (the read gate at 1, the peepholes at 0, …).  The
+    tests prove it with an SMT solver for every rewrite.  ``claims`` decides what the rule promises about the
+    new cell.
     """
 
     cell: Cell
@@ -39,10 +40,11 @@ class Rewrite:
 class Rule:
     """A transformation that applies to any cell that meets its condition.
 
-    ``law`` is before ⟶ after in symbols, ``condition`` what must hold, ``reason`` the article's argument, ``buys`` what
-    must hold afterwards.  ``options`` lists the choices of each option, the default first; ``search`` says which of
-    them a search for derivations tries (an empty tuple: the rule is no move of a search).  ``lowers`` says which counts
-    of :func:`derive.search.features` the rule may lower, and by how much for each state; searches prune with it.
+    ``law`` is before ⟶ after in symbols, ``condition`` what must hold, ``reason`` the article's argument,
+    ``buys`` what must hold afterwards.  ``options`` lists the choices of each option, the default first;
+    ``search`` says which of them a search for derivations tries (an empty tuple: the rule is no move of a
+    search).  ``lowers`` says which counts of :func:`derive.search.features` the rule may lower, and by how
+    much for each state; searches prune with it.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Rule:
     lowers: Mapping[str, int] = field(default_factory=dict)
 
     def apply(self, cell: Cell, **options: Any) -> Step:
-        """Apply the rule, decide its promises; raises RuleDoesNotApply, UnknownRule (options) or BrokenPromise."""
+        """Apply the rule and decide its promises; raises RuleDoesNotApply, UnknownRule or BrokenPromise."""
         self._check(options)
         done = self.rewrite(cell, **options)
         claims = tuple(done.claims(done.cell))
@@ -69,10 +71,14 @@ class Rule:
         for name, value in options.items():
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
-                raise UnknownRule(f"{self.name} has no option {name!r}{nearest(name, self.options)} Options: {known}")
+                raise UnknownRule(
+                    f"{self.name} has no option {name!r}{nearest(name, self.options)} Options: {known}"
+                )
             choices = self.options[name]
             if choices and value not in choices:
-                raise UnknownRule(f"{self.name}: {name}={value!r}{nearest(str(value), choices)} Choices: {list(choices)}")
+                raise UnknownRule(
+                    f"{self.name}: {name}={value!r}{nearest(str(value), choices)} Choices: {list(choices)}"
+                )
 
     def __str__(self) -> str:
         return f"{self.name}: {self.law}"
@@ -114,7 +120,9 @@ def rules() -> Mapping[str, Rule]:
     """Every rule by name: one file a family in ``derive/rules``, found by looking into the folder."""
     import derive.rules as folder
 
-    modules = [importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__)]
+    modules = [
+        importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__)
+    ]
     found = [rule for module in modules for rule in module.RULES]
     return MappingProxyType({rule.name: rule for rule in found})
 
@@ -172,7 +180,9 @@ def no_claims(_: Cell) -> tuple[Claim, ...]:
     return ()
 
 
-def agree(before: Mapping[Quantity, Any] | None = None, after: Mapping[Quantity, Any] | None = None) -> tuple[Values, Values]:
+def agree(
+    before: Mapping[Quantity, Any] | None = None, after: Mapping[Quantity, Any] | None = None
+) -> tuple[Values, Values]:
     """The two substitutions of a law, as SymPy values."""
 
     def clean(values: Mapping[Quantity, Any] | None) -> Values:

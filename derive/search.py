@@ -56,7 +56,7 @@ def breadth_first(start: Cell, keep: Callable[[Cell], bool] = lambda _: True) ->
 
 @dataclass(frozen=True)
 class Prospects:
-    """What each rule, with each choice of options that a search tries, makes of a cell; and which rules are done."""
+    """What each rule, with each choice of options that a search tries, makes of a cell; the rules done."""
 
     next: tuple[tuple[Move, Cell], ...]
     done: frozenset[str]
@@ -111,7 +111,7 @@ Features = dict[str, int]
 
 @lru_cache(maxsize=1 << 14)
 def features(cell: Cell) -> Features:
-    """Counts that rules only ever raise, but for what their ``lowers`` says; a test holds every rule to it."""
+    """Counts that rules only ever raise, save as their ``lowers`` says; a test holds every rule to it."""
     roots = [r for r in normal_form(cell).roots if r is not None]
     nodes = set().union(*(subexpressions(r) for r in roots))
     parameters = [p for p in nodes if isinstance(p, Parameter)]
@@ -156,15 +156,20 @@ def path(a: Cell | str, b: Cell | str, *, max_cells: int = 600) -> Derivation:
         if profile(node.cell) == wanted and equivalent(node.cell, goal):
             return derive_through(start, node.moves())
         if looked_at >= max_cells:
-            raise NoPath(f"no derivation from {start.name} to {goal.name} among the first {max_cells} cells in reach")
-    raise NoPath(f"no derivation from {start.name} to {goal.name}: none of the {looked_at} cells in reach equals it")
+            raise NoPath(
+                f"no derivation from {start.name} to {goal.name} among the first {max_cells} cells in reach"
+            )
+    raise NoPath(
+        f"no derivation from {start.name} to {goal.name}: none of the {looked_at} cells in reach equals it"
+    )
 
 
 def towards(start: Cell, goal: Cell) -> Iterator[Node]:
-    """A* search: the cells in reach, by the steps so far plus the rules whose work the goal shows and the cell does not.
+    """A* search: the cells in reach, by the steps so far plus the rules whose work only the goal shows.
 
-    A rule does the work of one rule, so the estimate is no overestimate and the first derivation found is a shortest.
-    A cell's estimate is only computed when its turn comes; until then its parent's, less one, stands in.
+    A rule does the work of one rule, so the estimate is no overestimate and the first derivation found is a
+    shortest. A cell's estimate is only computed when its turn comes; until then its parent's, less one,
+    stands in.
     """
     keep = _within_reach(goal)
     wanted = prospects(goal).done
@@ -189,7 +194,7 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
 
 
 def variants(a: Cell | str, *, max_steps: int = 3) -> Iterator[Derivation]:
-    """Every distinct cell that at most ``max_steps`` rules make of a, as its shortest derivation, fewest rules first."""
+    """Every distinct cell that at most ``max_steps`` rules make of a, as a shortest derivation, in order."""
     start = catalogued(a)
     for node in breadth_first(start):
         found = node.moves()

@@ -1,7 +1,7 @@
 """Claims that the equations decide by their structure alone: what a setting of the gates makes of a cell.
 
-The deciding method reads the equations; the second method, behind ``Claim.recheck``, substitutes the setting into the
-fully inlined step and differentiates or expands with SymPy.
+The deciding method reads the equations; the second method, behind ``Claim.recheck``, substitutes the setting
+into the fully inlined step and differentiates or expands with SymPy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from derive.anatomy import Write, depends_on, find_reads, gate_factors, without_
 from derive.cell import Cell
 from derive.claim import Claim
 from derive.show.text import typeset
-from derive.symbols import Activated, Linear, Previous, Quantity, State, Vector, at_present
+from derive.symbols import Activated, Linear, Parameter, Previous, Quantity, State, Vector, at_present
 
 
 def inlined(cell: Cell, symbol: Vector, held: Mapping[Quantity, Any]) -> sympy.Expr:
@@ -49,8 +49,12 @@ def carries_with(cell: Cell, write: Write, setting: Mapping[Vector, int]) -> Cla
         status="proved" if holds else "refuted",
         method="substitution in the write",
         certificate={"setting": {g.name: v for g, v in setting.items()}} if holds else None,
-        counterexample=None if holds else {"setting": {g.name: v for g, v in setting.items()}, "step": str(result)},
-        verify=lambda: bool((sympy.expand(inlined(cell, write.state, held) - write.state.prev) == 0) == holds),
+        counterexample=None
+        if holds
+        else {"setting": {g.name: v for g, v in setting.items()}, "step": str(result)},
+        verify=lambda: bool(
+            (sympy.expand(inlined(cell, write.state, held) - write.state.prev) == 0) == holds
+        ),
     )
 
 
@@ -73,10 +77,17 @@ def closes(cell: Cell, gate: Vector, value: int, target: Vector, source: Quantit
         statement=f"at {typeset(gate.name)} = {value}, {what}",
         status="proved" if holds else "refuted",
         method="dependence in the graph",
-        certificate={"gate": gate.name, "value": value, "target": target.name, "source": source.name} if holds else None,
+        certificate={"gate": gate.name, "value": value, "target": target.name, "source": source.name}
+        if holds
+        else None,
         counterexample=None if holds else {"gate": gate.name, "value": value, "still read by": target.name},
-        verify=lambda: (source not in inlined(cell, target, held).atoms(Quantity)) == holds,
+        verify=lambda: _reached(cell, target, source, held) != holds,
     )
+
+
+def _reached(cell: Cell, target: Vector, source: Quantity, held: Mapping[Quantity, Any]) -> bool:
+    """Second method: put everything in but the source, and look for it in what is left."""
+    return source in inlined(cell, target, {**held, source: source}).atoms(Quantity)
 
 
 def opens(cell: Cell, gate: Vector, target: Vector, source: Quantity, what: str) -> Claim:
@@ -90,7 +101,7 @@ def opens(cell: Cell, gate: Vector, target: Vector, source: Quantity, what: str)
         method="dependence in the graph",
         certificate={"gate": gate.name, "target": target.name, "source": source.name} if holds else None,
         counterexample=None if holds else {"gate": gate.name, "target": target.name},
-        verify=lambda: (source in inlined(cell, target, held).atoms(Quantity)) == holds,
+        verify=lambda: _reached(cell, target, source, held) == holds,
     )
 
 
@@ -104,22 +115,29 @@ def reads_bounded(cell: Cell, write: Write) -> Claim:
         for read, _ in find_reads(cell, without_carry(cell, write, symbol), source)
         if symbol not in write.via or source == write.state.prev
     ]
-    raw = [(symbol, read) for symbol, read in reads if not (isinstance(read, Activated) and read.activation.is_bounded)]
+    raw = [
+        (symbol, read)
+        for symbol, read in reads
+        if not (isinstance(read, Activated) and read.activation.is_bounded)
+    ]
     limits = [read.activation.range for _, read in reads if isinstance(read, Activated)]
     union = sympy.Union(*limits) if limits else sympy.S.EmptySet
+    if cell.output == write.state.name:
+        raw.append((write.state, write.state))
     name = typeset(write.state.name)
     if raw:
         symbol, read = raw[0]
         return Claim(
-            name=f"bounded-reads-{write.state.name}",
-            statement=f"every quantity read from {name} is bounded",
-            status="refuted" if cell.output != write.state.name else "unknown",
+            name=f"squashed-reads-{write.state.name}",
+            statement=f"every read of {name} passes an activation of bounded range",
+            status="refuted",
             method="reads of the state",
             counterexample={"equation": symbol.name, "read": str(read)},
+            verify=lambda: not _no_bare_use(cell, write),
         )
     return Claim(
-        name=f"bounded-reads-{write.state.name}",
-        statement=f"every quantity read from {name} stays in {_interval(union)}",
+        name=f"squashed-reads-{write.state.name}",
+        statement=f"every read of {name} passes an activation of bounded range and stays in {_interval(union)}",
         status="proved",
         method="reads of the state",
         certificate={"reads": [(symbol.name, str(read)) for symbol, read in reads]},
@@ -135,14 +153,16 @@ def _interval(limits: Any) -> str:
 
 
 def _no_bare_use(cell: Cell, write: Write) -> bool:
-    """Second method: hide every bounded read behind a constant; the state must be gone from all but its carry."""
+    """Second method: hide every bounded read behind a constant; only the carry may still hold the state."""
     hidden = sympy.Dummy("read")
     for symbol in cell.equations:
         expr = without_carry(cell, write, symbol)
         for node in expr.atoms(Activated):
             if node.activation.is_bounded and node.argument in (write.state.prev, write.state):
                 expr = expr.xreplace({node: hidden})
-        if write.state.prev in expr.atoms(Quantity) or (write.state in expr.atoms(Quantity) and symbol not in write.via):
+        if write.state.prev in expr.atoms(Quantity) or (
+            write.state in expr.atoms(Quantity) and symbol not in write.via
+        ):
             return False
     return cell.output != write.state.name
 
@@ -151,11 +171,15 @@ def convex(cell: Cell, write: Write) -> Claim:
     """The write is a weighted mean of the old state and candidates in [-1, 1], so [-1, 1] is invariant."""
     old = sympy.Symbol("old", real=True)
     step = write.carry * old + write.increment
-    fractions = sorted({g for term in sympy.Add.make_args(sympy.expand(step)) for g in gate_factors(cell, term)}, key=str)
+    fractions = sorted(
+        {g for term in sympy.Add.make_args(sympy.expand(step)) for g in gate_factors(cell, term)}, key=str
+    )
     others = sorted(step.atoms(Vector) - set(fractions), key=str)
     bounded = all(_in_unit_box(cell, v) for v in others)
-    elementwise = not step.atoms(Linear) and not step.atoms(Activated) and not step.atoms(Previous)
-    boxes: dict[Any, tuple[int, int]] = {g: (0, 1) for g in fractions} | {v: (-1, 1) for v in (old, *others)}
+    elementwise = not step.atoms(Linear, Activated, Previous, Parameter)
+    boxes: dict[Any, tuple[int, int]] = dict.fromkeys(fractions, (0, 1)) | dict.fromkeys(
+        (old, *others), (-1, 1)
+    )
     affine = elementwise and all(sympy.degree(sympy.expand(step), v) <= 1 for v in boxes if step.has(v))
     top = max(abs(value) for value in _vertices(step, boxes)) if affine and bounded else None
     holds = top is not None and top <= 1
@@ -166,8 +190,10 @@ def convex(cell: Cell, write: Write) -> Claim:
         assumptions=(f"{name} starts in [-1, 1]",),
         status="proved" if holds else "unknown",
         method="vertices of the box: the write is affine in each of its factors",
-        certificate={"write": str(step), "box": {str(v): b for v, b in boxes.items()}, "maximum": str(top)} if holds else None,
-        verify=(lambda: _slack_is_convex(step, old, others)) if holds else None,
+        certificate={"write": str(step), "box": {str(v): b for v, b in boxes.items()}, "maximum": str(top)}
+        if holds
+        else None,
+        verify=(lambda: _slack_is_positive(step, boxes)) if holds else None,
     )
 
 
@@ -183,10 +209,19 @@ def _vertices(expr: sympy.Expr, boxes: Mapping[Any, tuple[int, int]]) -> list[sy
     return values
 
 
-def _slack_is_convex(step: sympy.Expr, old: sympy.Expr, others: list[Vector]) -> bool:
-    """Second method: the coefficients of old and of the candidates are fractions that sum to one."""
-    expanded = sympy.expand(step)
-    return bool(sympy.expand(sum(expanded.coeff(v, 1) for v in (old, *others)) - 1) == 0)
+def _slack_is_positive(step: sympy.Expr, boxes: Mapping[Any, tuple[int, int]]) -> bool:
+    """Second method: put v = (a + b t) / (1 + t) with t ≥ 0 for each v in [a, b].
+
+    Then 1 - step and 1 + step are quotients of polynomials without a negative coefficient.
+    """
+    ratios = {v: sympy.Dummy(str(v), nonnegative=True) for v in boxes}
+    inside = {v: (a + b * ratios[v]) / (1 + ratios[v]) for v, (a, b) in boxes.items()}
+    for slack in (1 - step, 1 + step):
+        numerator, denominator = sympy.fraction(sympy.together(sympy.expand(slack).xreplace(inside)))
+        polynomials = [sympy.Poly(p, *ratios.values()) for p in (numerator, denominator)]
+        if any(c < 0 for p in polynomials for c in p.coeffs()):
+            return False
+    return True
 
 
 def mirrors(cell: Cell, shadow: State, read: sympy.Expr) -> Claim:
@@ -195,7 +230,8 @@ def mirrors(cell: Cell, shadow: State, read: sympy.Expr) -> Claim:
     holds = sympy.expand(cell.equations[shadow] - now) == 0
     return Claim(
         name=f"shadow-{shadow.name}",
-        statement=f"{typeset(shadow.name)} at t - 1 is what the candidate used to read, gated one step too early",
+        statement=f"{typeset(shadow.name)} at t - 1 is what the candidate used to read, "
+        "gated one step too early",
         status="proved" if holds else "refuted",
         method="comparison of expressions",
         certificate={"shadow": str(cell.equations[shadow]), "read": str(read)} if holds else None,

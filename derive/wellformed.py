@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -148,12 +149,13 @@ def _foreign(node: Any, report: _Report) -> tuple[str, str] | None:
                 "powers such as v**2 or v**Rational(-1, 2)",
             )
     elif isinstance(node, sympy.Expr) and (node.is_Number or node in (sympy.I, sympy.zoo)):
-        if not node.is_finite or not node.is_real:
+        if not node.is_finite or not node.is_real or abs(node) > sys.float_info.max:
             return f"{node} is no finite real number", "a finite real coefficient"
     elif isinstance(node, sympy.Expr) and node.is_number and not node.args:
         return f"{node} is no rational number or float", f"its value, {float(node)}"
     elif isinstance(node, sympy.Symbol):
-        known = {q.label: type(q).__name__ for q in _all(report)}
+        now = (q.state if isinstance(q, Previous) else q for q in _all(report))
+        known = {q.label: type(q).__name__ for q in sorted(now, key=str)}
         if node.name in known:
             kind = known[node.name]
             return (

@@ -9,7 +9,7 @@ from functools import cache
 from types import MappingProxyType
 
 from codegen.backends.base import Availability, Backend
-from codegen.errors import Unsupported, UnknownBackend
+from codegen.errors import UnknownBackend, Unsupported
 from derive.cell import Cell
 from derive.errors import nearest
 
@@ -30,14 +30,17 @@ def backends() -> Mapping[str, Availability]:
 
 
 def backend(name: str) -> Backend:
-    """The backend of that name; raises :class:`~codegen.errors.UnknownBackend`, which lists those there are."""
+    """The backend of that name; raises :class:`~codegen.errors.UnknownBackend`, which lists them."""
     if name not in found():
-        raise UnknownBackend(f"unknown backend {name!r}{nearest(name, found())} Backends: {', '.join(found())}")
+        raise UnknownBackend(
+            f"unknown backend {name!r}{nearest(name, found())} Backends: {', '.join(found())}"
+        )
     return found()[name]
 
 
 def choose(name: str, cell: Cell) -> tuple[Backend, str]:
-    """The backend for a cell, and why; ``auto`` takes the preferred one of those that can run and can write the cell.
+    """The backend for a cell, and why; ``auto`` takes the preferred one of those that can run and can write
+    the cell.
 
     A backend asked for by name is used or refused, never replaced.
     """
@@ -48,7 +51,7 @@ def choose(name: str, cell: Cell) -> tuple[Backend, str]:
         if not (availability := asked.availability()):
             raise Unsupported(f"the {name} backend cannot run here: {availability.why}")
         return asked, "asked for"
-    passed_over = []
+    passed_over: list[str] = []
     for candidate in found().values():
         reason = candidate.refusal(cell) or ("" if candidate.availability() else candidate.availability().why)
         if not reason:

@@ -26,9 +26,10 @@ class Availability:
 class Backend(ABC):
     """One way of turning cells into code; a file in this folder with a ``BACKEND`` is found by itself.
 
-    What it emits defines two classes, named by :func:`codegen.writing.names.class_name`: ``<Name>Cell``, whose
-    ``forward(x, state)`` is one step and whose parameters have the equations' names, and ``<Name>`` with that cell as
-    ``.cell``, whose ``forward(x, state)`` runs over time and whose ``trace(x, state)`` gives every vector by name.
+    What it emits defines two classes, named by :func:`codegen.writing.names.class_name`: ``<Name>Cell``,
+    whose ``forward(x, state)`` is one step and whose parameters have the equations' names, and ``<Name>``
+    with that cell as ``.cell``, whose ``forward(x, state)`` runs over time and whose ``trace(x, state)``
+    gives every vector by name.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Gradients of a sample's loss: the evaluator's by complex step, the generated code's by autograd and by differences."""
+"""Gradients of a sample's loss: by complex step in the evaluator, by autograd and differences in torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ Loss = Callable[[dict[str, Array], Array, tuple[Array, ...]], Any]
 
 def by_complex_step(sample: Sample) -> Gradients:
     """Exact to rounding: Im f(x + ih) / h has no cancellation."""
-    return _entry_by_entry(sample, lambda loss, set_to: set_to(1j * COMPLEX_STEP, loss).imag / COMPLEX_STEP, sample.loss, complex)
+    return _entry_by_entry(
+        sample, lambda loss, set_to: set_to(1j * COMPLEX_STEP, loss).imag / COMPLEX_STEP, sample.loss, complex
+    )
 
 
 def by_differences(sample: Sample, layer: RecurrentLayer) -> Gradients:
@@ -55,8 +57,9 @@ def by_differences(sample: Sample, layer: RecurrentLayer) -> Gradients:
 
 def _entry_by_entry(sample: Sample, quotient: Callable[..., Any], loss: Loss, kind: type) -> Gradients:
     """Perturb one number after the other."""
-    parameters = {name: np.array(v, kind) for name, v in sample.parameters.items()}
-    inputs, state = np.array(sample.inputs, kind), tuple(np.array(s, kind) for s in sample.state)
+    parameters: dict[str, Array] = {name: np.array(v, kind) for name, v in sample.parameters.items()}
+    inputs: Array = np.array(sample.inputs, kind)
+    state: tuple[Array, ...] = tuple(np.array(s, kind) for s in sample.state)
 
     def gradient(array: Array) -> Array:
         found = np.zeros(array.shape)
@@ -72,7 +75,9 @@ def _entry_by_entry(sample: Sample, quotient: Callable[..., Any], loss: Loss, ki
             found[index] = quotient(loss, set_to)
         return found
 
-    return Gradients({n: gradient(v) for n, v in parameters.items()}, gradient(inputs), tuple(gradient(s) for s in state))
+    return Gradients(
+        {n: gradient(v) for n, v in parameters.items()}, gradient(inputs), tuple(gradient(s) for s in state)
+    )
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,21 @@ class Run:
         """By autograd; what the loss does not depend on has gradient zero."""
         leaves = [*self.parameters.values(), self.inputs, *self.state]
         found = torch.autograd.grad(self.loss, leaves, allow_unused=True)
-        arrays = [array(torch.zeros_like(leaf) if g is None else g) for leaf, g in zip(leaves, found, strict=True)]
+        arrays = [
+            array(torch.zeros_like(leaf) if g is None else g) for leaf, g in zip(leaves, found, strict=True)
+        ]
         count = len(self.parameters)
-        return Gradients(dict(zip(self.parameters, arrays, strict=False)), arrays[count], tuple(arrays[count + 1 :]))
+        return Gradients(
+            dict(zip(self.parameters, arrays, strict=False)), arrays[count], tuple(arrays[count + 1 :])
+        )
 
 
 def torch_loss(
-    sample: Sample, layer: RecurrentLayer, parameters: dict[str, Array], inputs: Array, state: tuple[Array, ...]
+    sample: Sample,
+    layer: RecurrentLayer,
+    parameters: dict[str, Array],
+    inputs: Array,
+    state: tuple[Array, ...],
 ) -> Run:
     """The sample's loss by the generated code, in the layer's dtype, on its device."""
     like = tensor_like(layer)

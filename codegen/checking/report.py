@@ -34,7 +34,8 @@ class Comparison:
         return {"name": self.name, "error": error, "tolerance": self.tolerance, "passed": self.passed}
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.passed else 'FAIL'}  {self.name}: error {self.error:.1e}, tolerance {self.tolerance:.0e}"
+        verdict = "ok  " if self.passed else "FAIL"
+        return f"{verdict}  {self.name}: error {self.error:.1e}, tolerance {self.tolerance:.0e}"
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,16 @@ class CheckReport:
 
     def __str__(self) -> str:
         verdict = "passed" if self else f"FAILED ({len(self.failures)} of {len(self.comparisons)})"
-        return "\n".join([f"{self.cell}, {self.backend} backend: {verdict}", *(f"  {c}" for c in self.comparisons)])
+        return "\n".join(
+            [f"{self.cell}, {self.backend} backend: {verdict}", *(f"  {c}" for c in self.comparisons)]
+        )
 
 
 def compare(name: str, pairs: Iterable[tuple[Any, Any]], tolerance: float) -> Comparison:
     """The largest error over pairs of arrays (found, expected); unequal shapes are an infinite error."""
-    return Comparison(name, max((error(found, expected) for found, expected in pairs), default=math.inf), tolerance)
+    return Comparison(
+        name, max((error(found, expected) for found, expected in pairs), default=math.inf), tolerance
+    )
 
 
 def error(found: Any, expected: Any) -> float:

@@ -45,7 +45,9 @@ class Sample:
         """Every vector at every step, by the evaluator: (T, B, n)."""
         steps = list(self._steps())
         shapes = {name: (*self.inputs.shape[:2], self.sizes[self.cell.axes(name)[0]]) for name in steps[0]}
-        return {name: np.stack([np.broadcast_to(s[name], shapes[name][1:]) for s in steps]) for name in shapes}
+        return {
+            name: np.stack([np.broadcast_to(s[name], shapes[name][1:]) for s in steps]) for name in shapes
+        }
 
     def _steps(self) -> Iterator[dict[str, Array]]:
         state = self.state
@@ -57,10 +59,12 @@ class Sample:
     def loss(self, parameters: dict[str, Array], inputs: Array, state: tuple[Array, ...]) -> Any:
         """The loss by the evaluator; complex arguments are kept complex."""
         outputs, last = evaluate(self.cell, parameters, inputs, state)
-        return np.sum(self.out_weight * outputs) + sum(np.sum(w * s) for w, s in zip(self.state_weight, last, strict=True))
+        return np.sum(self.out_weight * outputs) + sum(
+            np.sum(w * s) for w, s in zip(self.state_weight, last, strict=True)
+        )
 
     def distance_to_kinks(self) -> float:
-        """The smallest distance of an activation's argument to one of its kinks; infinite where there are none."""
+        """The smallest distance of an activation's argument to one of its kinks; infinite without kinks."""
         kinked = [
             (node.argument, float(kink))
             for expr in self.cell.equations.values()
@@ -81,7 +85,10 @@ class Sample:
 
 
 def _nearest(distances: Array) -> float:
-    """The smallest distance that is not zero: exactly zero is what an activation inside has clipped, and it stays so."""
+    """The smallest distance that is not zero.
+
+    Exactly zero is what another activation inside has clipped; it stays so when the numbers move a little.
+    """
     apart = np.abs(distances)[distances != 0]
     return float(np.min(apart, initial=np.inf))
 
@@ -92,7 +99,9 @@ def draw(cell: Cell, seed: int, steps: int = STEPS, batch: int = BATCH) -> Sampl
         sample = _draw(cell, np.random.default_rng((seed, attempt)), steps, batch)
         if sample.distance_to_kinks() > MARGIN:
             return sample
-    raise CodegenError(f"{cell.name}: {TRIES} samples all touch a kink of an activation; gradients cannot be compared there")
+    raise CodegenError(
+        f"{cell.name}: {TRIES} samples all touch a kink of an activation; gradients cannot be compared there"
+    )
 
 
 def _draw(cell: Cell, rng: np.random.Generator, steps: int, batch: int) -> Sample:
@@ -101,7 +110,9 @@ def _draw(cell: Cell, rng: np.random.Generator, steps: int, batch: int) -> Sampl
     sizes |= {axis: OTHERS + k for k, axis in enumerate(sorted(axes - {"n", "m"}))}
     if cell.inputs:
         sizes["m"] = sizes[cell.axes(cell.inputs[0])[0]]
-    parameters = {name: rng.uniform(-1, 1, [sizes[a] for a in axes]) for name, axes in cell.parameters.items()}
+    parameters = {
+        name: rng.uniform(-1, 1, [sizes[a] for a in axes]) for name, axes in cell.parameters.items()
+    }
     shapes = [(batch, sizes[cell.axes(name)[0]]) for name in cell.states]
     features = sizes[cell.axes(cell.output)[0]] if cell.output else 0
     return Sample(

@@ -9,14 +9,25 @@ import sympy
 
 from codegen.lowering.names import Names, describe
 from codegen.plan import SpreadMean
-from derive.symbols import Input, Linear, MeanMap, Parameter, Previous, Quantity, State, Vector, atoms, substitute
+from derive.symbols import (
+    Input,
+    Linear,
+    MeanMap,
+    Parameter,
+    Previous,
+    Quantity,
+    State,
+    Vector,
+    atoms,
+    substitute,
+)
 from derive.wellformed import axes_of
 
 Equations = Mapping[Vector, sympy.Expr]
 
 
 class Level(IntEnum):
-    """What a value depends on: parameters alone, the input, a state; LATE: a state, but no state depends on it."""
+    """What a value depends on: parameters, the input, a state; LATE: a state, but no state reads it."""
 
     ONCE = 0
     BEFORE = 1
@@ -43,7 +54,7 @@ def named_again(equations: Equations) -> dict[Vector, sympy.Expr]:
 
 
 def spread_means(expr: sympy.Expr) -> sympy.Expr:
-    """Mark the means that must be written at full width: those of an equation or an operand made of means alone."""
+    """Mark the means to be written at full width: where an equation or operand is made of means alone."""
     if _is_uniform(expr):
         return _spread(expr)
     if isinstance(expr, Linear):
@@ -80,7 +91,9 @@ class Levels:
             self._settle(symbol, equations)
         needed = _needed(equations, [s for s in equations if isinstance(s, State)])
         self.equations: dict[Vector, Level] = {
-            symbol: Level.LATE if self._of[symbol] == Level.STEP and symbol not in needed else self._of[symbol]
+            symbol: Level.LATE
+            if self._of[symbol] == Level.STEP and symbol not in needed
+            else self._of[symbol]
             for symbol in equations
         }
 
@@ -112,7 +125,7 @@ def _needed(equations: Equations, goals: list[Vector]) -> set[Vector]:
 
 
 class Hoisting:
-    """Moves out of the step what does not depend on a state; ``moved`` maps the pieces' names to what they are."""
+    """Moves out of the step what does not depend on a state; ``moved`` maps the pieces' names to them."""
 
     def __init__(self, equations: Equations, levels: Levels, names: Names) -> None:
         self.levels = levels
@@ -127,12 +140,14 @@ class Hoisting:
             return self._move(expr, symbol)
         if expr.is_Add or expr.is_Mul:
             early = [arg for arg in expr.args if not arg.is_Number and self.levels(arg) < Level.STEP]
-            late = [self.step(symbol, arg) if arg not in early else arg for arg in expr.args if arg not in early]
+            late = [
+                self.step(symbol, arg) if arg not in early else arg for arg in expr.args if arg not in early
+            ]
             return expr.func(*late, *self._move_group(expr.func, early, symbol))
         return expr.func(*(self.step(symbol, arg) for arg in expr.args)) if expr.args else expr
 
     def before(self, expr: sympy.Expr) -> sympy.Expr:
-        """A right side of the phase before, with the equations that depend on parameters alone written out."""
+        """A right side of the phase before, with equations that read parameters alone written out."""
         while expr.atoms(Vector) & self._once.keys():
             expr = substitute(expr, self._once)
         return expr

@@ -62,15 +62,20 @@ def _refuse_unsupported(cell: Cell) -> None:
         for quantity in sorted(expr.atoms(Vector, Previous, Input) | {symbol}, key=lambda q: q.name):
             if len(quantity.axes) != 1:
                 raise Unsupported(
-                    f"{cell.name}: {quantity} has axes {quantity.axes}; code is generated for vectors with one axis"
+                    f"{cell.name}: {quantity} has axes {quantity.axes}; "
+                    "code is generated for vectors with one axis"
                 )
         for node in expr.atoms(Linear):
             if isinstance(node.map, MeanMap) and len(set(node.map.axes)) != 1:
-                raise Unsupported(f"{cell.name}: a mean from axis {node.map.axes[1]} to another axis, {node.map.axes[0]}")
+                raise Unsupported(
+                    f"{cell.name}: a mean from axis {node.map.axes[1]} to another axis, {node.map.axes[0]}"
+                )
 
 
 def _taken(cell: Cell) -> set[str]:
-    labels = {q.label for q in cell.symbols.values() if not isinstance(q, LinearMap) or q.name in cell.parameters}
+    labels = {
+        q.label for q in cell.symbols.values() if not isinstance(q, LinearMap) or q.name in cell.parameters
+    }
     return labels | {previous_name(q) for q in cell.symbols.values() if isinstance(q, Previous)}
 
 
@@ -80,7 +85,7 @@ def _addends(before: Grouped, moved: set[Vector]) -> dict[Vector, int]:
 
 
 def _handed(step: Phase, cell: Cell, levels: Levels, before: set[Vector]) -> tuple[tuple[Vector, ...], ...]:
-    """What the step takes from before the loop: first the blocks that its products add, then single vectors."""
+    """What the step takes from before the loop: the blocks that its products add, then single vectors."""
     blocks = [product.addends for product in step.products if product.addends]
     grouped = {symbol for block in blocks for symbol in block}
     recorded = {symbol for symbol in cell.equations if levels.equations[symbol] == Level.BEFORE}

@@ -1,4 +1,4 @@
-"""Names for what the equations do not name: sums inside activations, common subexpressions, stacked results."""
+"""Names for what the equations do not name: sums inside activations, common subexpressions."""
 
 from __future__ import annotations
 
@@ -49,10 +49,19 @@ def _spell(expr: sympy.Expr) -> str:
     if isinstance(expr, Activated):
         return f"{expr.activation.name}_{_spell(expr.argument)}"
     if isinstance(expr, Linear):
-        return f"mean_{_spell(expr.vector)}" if isinstance(expr.map, MeanMap) else f"{expr.map.name}_{_spell(expr.vector)}"
+        return (
+            f"mean_{_spell(expr.vector)}"
+            if isinstance(expr.map, MeanMap)
+            else f"{expr.map.name}_{_spell(expr.vector)}"
+        )
     if expr.is_Mul and not any(arg.is_Number for arg in expr.args):
         return "_".join(_spell(arg) for arg in sorted(expr.args, key=_product_key))
-    if expr.is_Add and len(expr.args) == 2 and sympy.S.One in expr.args and (rest := expr - 1).as_coeff_Mul()[0] == -1:
+    if (
+        expr.is_Add
+        and len(expr.args) == 2
+        and sympy.S.One in expr.args
+        and (rest := expr - 1).as_coeff_Mul()[0] == -1
+    ):
         return f"one_minus_{_spell(-rest)}"
     raise ValueError(f"{expr} has no short name")
 

@@ -1,7 +1,8 @@
 """Groups the linear maps of a phase by the vector they act on: one fused product for each distinct vector.
 
-A fused product can take what is added to it along for free: the biases, or whole blocks of what was computed before
-the loop (the input's share of each sum).  It does so only if every part of the product has such a term.
+A fused product can take what is added to it along for free: the biases, or whole blocks of what was
+computed before the loop (the input's share of each sum).  It does so only if every part of the product has
+such a term.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from derive.symbols import Linear, MeanMap, Parameter, Vector
 
 Roots = Sequence[tuple[Vector, sympy.Expr]]
 Addends = Mapping[Vector, int]
-"""Vectors of the phase before that a product may take along, each with the number of the product it is a part of."""
+"""What a product may take along of the phase before: vectors, with the number of their product there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class _Grouping:
         for owner, expr in self.roots:
             self._visit(expr, None, owner, seen)
 
-    def _visit(self, expr: sympy.Expr, parent: sympy.Expr | None, owner: Vector, seen: set[sympy.Expr]) -> None:
+    def _visit(
+        self, expr: sympy.Expr, parent: sympy.Expr | None, owner: Vector, seen: set[sympy.Expr]
+    ) -> None:
         is_map = _is_product(expr)
         if not is_map and expr in seen:
             return
@@ -94,17 +97,22 @@ class _Grouping:
                 self.part_of[node] = Part(symbol, self.sites[node].owner, node.map, biases, addend)
         rewrite = _Rewriting(self.taken, self.part_of)
         products = tuple(
-            Product(rewrite(operand), tuple(self.part_of[node] for node in nodes)) for operand, nodes in groups.items()
+            Product(rewrite(operand), tuple(self.part_of[node] for node in nodes))
+            for operand, nodes in groups.items()
         )
         left = tuple((symbol, rewrite(expr)) for symbol, expr in self.roots if symbol not in self.collapsed)
         return Grouped(products, left)
 
     def _absorb(self, nodes: Sequence[Linear]) -> list[tuple[tuple[Parameter, ...], Vector | None]]:
         """For each part the biases and the addend that its product takes along; all parts or none."""
-        sums = [site.sum for node in nodes if (site := self.sites[node])]
-        if all(s is not None for s in sums) and len(set(sums)) == len(sums):
+        sums = [self.sites[node].sum for node in nodes]
+        if None not in sums and len(set(sums)) == len(sums):
             addends = [self._first(s, lambda term: term in self.addends) for s in sums]
-            if all(addends) and len(set(addends)) == len(addends) and len({self.addends[a[0]] for a in addends}) == 1:
+            if (
+                all(addends)
+                and len(set(addends)) == len(addends)
+                and len({self.addends[a[0]] for a in addends}) == 1
+            ):
                 self._take(sums, addends)
                 return [((), addend[0]) for addend in addends]
             biases = [self._first(s, lambda term: isinstance(term, Parameter), several=True) for s in sums]
@@ -113,7 +121,9 @@ class _Grouping:
                 return [(bias, None) for bias in biases]
         return [((), None) for _ in nodes]
 
-    def _first(self, total: sympy.Expr, wanted: Callable[[sympy.Expr], bool], several: bool = False) -> tuple[sympy.Expr, ...]:
+    def _first(
+        self, total: sympy.Expr, wanted: Callable[[sympy.Expr], bool], several: bool = False
+    ) -> tuple[sympy.Expr, ...]:
         taken = self.taken.get(total, set())
         found = tuple(term for term in self.notation.terms(total) if wanted(term) and term not in taken)
         return found if several else found[:1]
@@ -122,10 +132,15 @@ class _Grouping:
         for total, gone in zip(sums, terms, strict=True):
             self.taken.setdefault(total, set()).update(gone)
 
+    def _is_all(self, total: sympy.Expr) -> bool:
+        """Whether nothing is left of a sum but one linear map."""
+        return len(self.taken[total]) + 1 == len(total.args)
+
     def _symbol(self, node: Linear, absorbs: bool) -> Vector:
-        """The name of a part: the equation's where the part is all of it, ``a_i`` for the sum inside i's activation."""
+        """A part's name: the equation's where it is all of it, ``a_i`` for the sum inside i's activation."""
         site = self.sites[node]
-        whole = site.sum if absorbs and len(self.taken[site.sum]) + 1 == len(site.sum.args) else node
+        around = site.sum
+        whole = around if around is not None and absorbs and self._is_all(around) else node
         target = next((symbol for symbol, expr in self.roots if expr == whole), None)
         if target is not None and len(site.parents) == 1:
             self.collapsed.add(target)

@@ -1,4 +1,4 @@
-"""Orders a phase: common subexpressions named once, then every statement after what it reads, equations in order."""
+"""Orders a phase: common subexpressions get a name, and every statement comes after what it reads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class _Sharing:
         for expr in [p.operand for p in grouped.products] + [expr for _, expr in grouped.roots]:
             uses[expr] += 1
             _count(expr, uses, seen)
-        self.shared = {expr for expr, count in uses.items() if count > 1 and _is_work(expr)} - set(self.name_of)
+        self.shared = {expr for expr, count in uses.items() if count > 1 and _is_work(expr)} - set(
+            self.name_of
+        )
 
     def right_side(self, expr: sympy.Expr) -> sympy.Expr:
         """An equation's right side: it keeps its outermost operation."""

@@ -84,7 +84,7 @@ class Run:
         return self.log
 
     def _begin(self) -> RunLog:
-        for name in (LAST, BEST, LOG):  # the checkpoint first, lest it pass for the new run's
+        for name in (LAST, BEST):  # the checkpoint first, lest it pass for the new run's
             (self.directory / name).unlink(missing_ok=True)
         about = self.identity | {"environment": _environment()}
         write_atomic(self.directory / CONFIG, json.dumps(about, indent=2).encode())

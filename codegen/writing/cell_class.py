@@ -6,6 +6,7 @@ from codegen.plan import Product
 from codegen.writing.interface import Interface
 from codegen.writing.layout import indent, listed, returned
 from codegen.writing.phase import BODY, PhaseWriter, size_name, size_of
+from derive.show.notation import ATOM
 from derive.symbols import Input, Parameter, Vector
 
 
@@ -43,7 +44,10 @@ def constructor(face: Interface) -> list[str]:
 
 
 def _init(face: Interface) -> list[str]:
-    lines = ["super().__init__()", *(f"self.{s} = {s}" for s in ("input_size", "hidden_size", *extra_sizes(face)))]
+    lines = [
+        "super().__init__()",
+        *(f"self.{s} = {s}" for s in ("input_size", "hidden_size", *extra_sizes(face))),
+    ]
     axes = {axis for axes in face.plan.cell.parameters.values() for axis in axes}
     short = [axis for axis in ("n", "m") if axis in axes]
     if short:
@@ -99,6 +103,7 @@ def _start_one(face: Interface) -> list[str]:
 
 def _start_several(face: Interface) -> list[str]:
     sizes = ", ".join(size_of(symbol.axes[0]) for symbol in face.plan.states)
+    names = ", ".join(face.state.names)
     return [
         f"sizes = ({sizes})",
         f"expected = [(*{face.input}.shape[:-1], size) for size in sizes]",
@@ -106,7 +111,7 @@ def _start_several(face: Interface) -> list[str]:
         f"    return tuple({face.input}.new_zeros(shape) for shape in expected)",
         "shapes = [tuple(value.shape) for value in state]",
         "if shapes != expected:",
-        f'    raise ValueError(f"({", ".join(face.state.names)}) has shapes {{shapes}}, expected {{expected}}")',
+        f'    raise ValueError(f"({names}) has shapes {{shapes}}, expected {{expected}}")',
         "return state",
     ]
 
@@ -117,10 +122,11 @@ def _project(face: Interface) -> list[str]:
     if whole is not None:
         lines, text = writer.value(whole)
         blocks = face.blocks.of(whole)
-        lines.append(f"return {text}{writer.cut(blocks) if len(blocks) > 1 else ''}")
+        before, cut = writer.cut(blocks, text, ATOM) if len(blocks) > 1 else ([], text)
+        lines += [*before, f"return {cut}"]
     else:
         lines = [*writer.lines(face.plan.before), *returned(face.handed.names, BODY)]
-    doc = '"""What the steps need of the input; of all steps at once, it is one matrix product."""'
+    doc = '"""What the steps need of the input, computed for all of them at once."""'
     head = f"def project(self, {face.input}: Tensor) -> {face.handed.type}:"
     return [head, *indent([doc, *lines])]
 
@@ -203,7 +209,10 @@ def _forward(face: Interface) -> list[str]:
         1,
     )
     calls = step_arguments(
-        face, handed=f"self.project({x})", state=f"self.start({x}, {state.argument})", prepared="self.prepare()"
+        face,
+        handed=f"self.project({x})",
+        state=f"self.start({x}, {state.argument})",
+        prepared="self.prepare()",
     )
     lines = [f'"""One step: {x} (B, m) or (m,) and the state -> the output and the new state."""']
     lines += listed("step = self.step(", calls, ")", BODY)

@@ -9,7 +9,7 @@ from codegen.plan import Plan, Product
 from codegen.writing.layout import concatenated, joined, returned
 from codegen.writing.names import Identifiers
 from codegen.writing.phase import BODY, Blocks, PhaseWriter, Stacked
-from derive.symbols import Previous, Quantity, State, Vector
+from derive.symbols import Previous, Quantity, Vector
 
 LONGEST = 18
 """A run of names beyond this many characters is not worth spelling out."""
@@ -52,7 +52,7 @@ class Interface:
         inputs = plan.cell.inputs
         self.input = self.names[plan.cell.symbols[inputs[0]]] if inputs else self.names.fresh("x")
         self.state = Bundle("state", tuple(self.names[s] for s in plan.states))
-        self.old_state = Bundle("state", tuple(self.names[_prev(s)] for s in plan.states))
+        self.old_state = Bundle("state", tuple(self.names[s.prev] for s in plan.states))
         self.blocks = Blocks(dict(self._block_names()))
         self.handed = Bundle("projected", tuple(self.blocks.names.values()))
         self.stacked: dict[Product, Stacked] = {}
@@ -60,8 +60,10 @@ class Interface:
         self.prepared = Bundle("weights", tuple(self._prepared()))
 
     def _block_names(self) -> list[tuple[tuple[Vector, ...], str]]:
-        targets = {p.addends: [part.target.name for part in p.parts] for p in self.plan.step.products if p.addends}
-        found = []
+        targets = {
+            p.addends: [part.target.name for part in p.parts] for p in self.plan.step.products if p.addends
+        }
+        found: list[tuple[tuple[Vector, ...], str]] = []
         for index, block in enumerate(self.plan.handed):
             if len(block) == 1:
                 found.append((block, self.names[block[0]]))
@@ -69,7 +71,9 @@ class Interface:
                 found.append((block, "projected"))
             else:
                 run = joined(targets[block])
-                found.append((block, self.names.fresh(f"x_{run}" if len(run) <= LONGEST else f"x_{index + 1}")))
+                found.append(
+                    (block, self.names.fresh(f"x_{run}" if len(run) <= LONGEST else f"x_{index + 1}"))
+                )
         return found
 
     def _prepared(self) -> list[str]:
@@ -94,9 +98,15 @@ class Interface:
         stems = {part.matrix.name.split("_")[0] for part in product.parts}
         stem = stems.pop() if letter == "W" and len(stems) == 1 else letter
         run = joined([part.target.name for part in product.parts])
-        label = product.operand.label if isinstance(product.operand, Quantity) and product.operand in self._sources else run
+        label = (
+            product.operand.label
+            if isinstance(product.operand, Quantity) and product.operand in self._sources
+            else run
+        )
         name = self.names.fresh(f"{stem}_{label}" if len(label) <= LONGEST else f"{stem}_{len(found) + 1}")
-        self._prepare_lines += concatenated(f"{name} =", rows, BODY) if len(rows) > 1 else [f"{name} = {rows[0]}"]
+        self._prepare_lines += (
+            concatenated(f"{name} =", rows, BODY) if len(rows) > 1 else [f"{name} = {rows[0]}"]
+        )
         found.append(name)
         return name
 
@@ -123,15 +133,12 @@ class Interface:
             for symbol in self.plan.recorded
             for name in [self.names[symbol]]
         ]
-        return found + [(name, name) for q in self.plan.late_reads if isinstance(q, Previous) for name in [self.names[q]]]
+        return found + [
+            (name, name) for q in self.plan.late_reads if isinstance(q, Previous) for name in [self.names[q]]
+        ]
 
     @property
     def new_state(self) -> str:
         """The state that a step leaves, as text."""
         values = [f"step.{name}" for name in self.state.names]
         return values[0] if len(values) == 1 else f"({', '.join(values)})"
-
-
-def _prev(symbol: Vector) -> Previous:
-    assert isinstance(symbol, State)
-    return symbol.prev

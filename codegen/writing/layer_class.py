@@ -19,7 +19,9 @@ def layer_class(face: Interface) -> list[str]:
     """The class that runs over a sequence."""
     methods = [_init(face), _forward(face), _trace(face), _steps(face)]
     head = [f"class {face.class_name}(nn.Module):"]
-    head += [f'    """The cell over time: {face.input} (T, B, m) or (T, m) and a state -> outputs, last state."""']
+    head += [
+        f'    """The cell over time: {face.input} (T, B, m) or (T, m) and a state -> outputs, last state."""'
+    ]
     return head + [line for method in methods for line in ["", *indent(method)]]
 
 
@@ -63,11 +65,14 @@ def _trace(face: Interface) -> list[str]:
     record = f"{face.class_name}Step"
     lines = ['"""Every vector at every step by name: (T, B, n), or (T, n) for one sequence."""']
     lines += [f"steps = zip(*self.steps({face.input}, {face.state.argument}), strict=True)"]
-    by_name = f"dict(zip({record}._fields, map(torch.stack, steps), strict=True))"
+    lines += [f"names = {record}._fields"]
+    by_name = "dict(zip(names, map(torch.stack, steps), strict=True))"
     lines.append(f"trace = {by_name}" if face.plan.late else f"return {by_name}")
     late = [face.names[symbol] for symbol in face.plan.late]
     if late:
-        reads = [face.input if isinstance(q, Input) else f'trace["{face.names[q]}"]' for q in face.plan.late_reads]
+        reads = [
+            face.input if isinstance(q, Input) else f'trace["{face.names[q]}"]' for q in face.plan.late_reads
+        ]
         target = f'trace["{late[0]}"] = ' if len(late) == 1 else "late = "
         lines += listed(f"{target}self.cell.output(", reads, ")", BODY)
     if len(late) > 1:

@@ -22,7 +22,7 @@ def fits(line: str, levels: int) -> bool:
 
 
 def listed(head: str, items: Sequence[str], tail: str, levels: int) -> list[str]:
-    """``head`` + items + ``tail`` on one line, or one item a line; head ends with the bracket that tail closes."""
+    """``head`` + items + ``tail`` on one line, or one item a line; tail closes the bracket of head."""
     line = f"{head}{', '.join(items)}{tail}"
     if fits(line, levels) or not items:
         return [line]
@@ -34,7 +34,13 @@ def concatenated(target: str, items: Sequence[str], levels: int) -> list[str]:
     line = f"{target} torch.cat(({', '.join(items)}))"
     if fits(line, levels):
         return [line]
-    return [f"{target} torch.cat(", INDENT + "(", *indent((f"{item}," for item in items), 2), INDENT + ")", ")"]
+    return [
+        f"{target} torch.cat(",
+        INDENT + "(",
+        *indent((f"{item}," for item in items), 2),
+        INDENT + ")",
+        ")",
+    ]
 
 
 def unpacked(names: Sequence[str], value: str, levels: int) -> list[str]:

@@ -4,32 +4,133 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from codegen.errors import Unsupported
 from codegen.lowering.names import Names, previous_name
 from codegen.plan import Plan
 from derive.cell import Cell
-from derive.symbols import Input, Parameter, Previous, Quantity
+from derive.symbols import Input, Previous, Quantity
 
 RESERVED = frozenset(
-    "F Iterator NamedTuple Tensor Tensors bias blocks bool bound device dict dtype expected float history int late len "
-    "map math nn outputs parameter projected range self shape shapes size sizes state step steps str super torch trace "
-    "tuple value values weight weights zip".split()
+    [
+        "F",
+        "Iterator",
+        "NamedTuple",
+        "Tensor",
+        "Tensors",
+        "bias",
+        "blocks",
+        "bool",
+        "bound",
+        "device",
+        "dict",
+        "dtype",
+        "expected",
+        "float",
+        "history",
+        "int",
+        "late",
+        "len",
+        "map",
+        "math",
+        "names",
+        "nn",
+        "outputs",
+        "parameter",
+        "projected",
+        "range",
+        "self",
+        "shape",
+        "shapes",
+        "size",
+        "sizes",
+        "state",
+        "step",
+        "steps",
+        "str",
+        "super",
+        "torch",
+        "trace",
+        "tuple",
+        "value",
+        "values",
+        "weight",
+        "weights",
+        "zip",
+    ]
 )
 """What generated code uses as local or global names."""
 
 _MODULE_ATTRIBUTES = frozenset(
-    "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
-    "extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half hidden_size input_size ipu "
-    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters output parameters prepare "
-    "project register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "
-    "register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook "
-    "register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook "
-    "register_state_dict_pre_hook requires_grad_ reset_parameters set_extra_state set_submodule share_memory start "
-    "state_dict step steps to to_empty trace train training type xpu zero_grad".split()
+    [
+        "T_destination",
+        "add_module",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extra_repr",
+        "float",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "hidden_size",
+        "input_size",
+        "ipu",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "output",
+        "parameters",
+        "prepare",
+        "project",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "reset_parameters",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "start",
+        "state_dict",
+        "step",
+        "steps",
+        "to",
+        "to_empty",
+        "trace",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+    ]
 )
-"""What ``torch.nn.Module`` and the generated classes use as attributes; listed, since emitting must not import torch."""
+"""Attributes of ``torch.nn.Module`` and generated classes; listed, since emitting does not import torch."""
 
 
 def class_name(cell: Cell) -> str:
@@ -52,7 +153,7 @@ class Identifiers(Mapping[Quantity, str]):
         vectors = [*plan.cell.equations, *(symbol for phase in phases for symbol in phase.symbols)]
         self._add([q for q in plan.cell.symbols.values() if isinstance(q, Input)])
         self._add(vectors)
-        self._add([symbol.prev for symbol in plan.states])  # type: ignore[attr-defined]
+        self._add([symbol.prev for symbol in plan.states])
         for name in plan.cell.parameters:
             parameter = plan.cell.symbols[name]
             self._of[parameter] = f"self.{name}"
@@ -68,14 +169,14 @@ class Identifiers(Mapping[Quantity, str]):
         for name in cell.parameters:
             if name in _MODULE_ATTRIBUTES or name.startswith("_"):
                 raise Unsupported(
-                    f"{cell.name}: a parameter cannot be called {name!r}, which torch.nn.Module or the generated class uses "
-                    "itself; rename the parameter"
+                    f"{cell.name}: a parameter cannot be called {name!r}, which torch.nn.Module or the "
+                    "generated class uses itself; rename the parameter"
                 )
 
     def __getitem__(self, quantity: Quantity) -> str:
         return self._of[quantity]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Quantity]:
         return iter(self._of)
 
     def __len__(self) -> int:
@@ -84,8 +185,3 @@ class Identifiers(Mapping[Quantity, str]):
     def fresh(self, wish: str) -> str:
         """A local name that nothing else has."""
         return self.names.fresh(wish)
-
-
-def is_bare(quantity: Quantity) -> bool:
-    """Whether the quantity is read through ``self``."""
-    return isinstance(quantity, Parameter)

@@ -14,7 +14,7 @@ _HALF = sympy.Rational(1, 2)
 
 
 class TorchNotation(Notation):
-    """Spells elementwise formulas; ``inlined`` maps a vector to the text and binding strength that stand for it."""
+    """Spells elementwise formulas; ``inlined`` maps a vector to the text that stands for it."""
 
     negated = FACTOR
 

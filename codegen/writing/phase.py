@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sympy
 
 from codegen.plan import Assignment, Phase, Plan, Product
-from codegen.writing.layout import concatenated, fits, unpacked
+from codegen.writing.layout import concatenated, fits, listed, unpacked
 from codegen.writing.names import Identifiers
 from codegen.writing.notation import TorchNotation
 from derive.show.notation import ATOM, SUM
@@ -16,9 +16,6 @@ from derive.symbols import Parameter, Quantity, Vector
 
 BODY = 2
 """The depth of a method's body."""
-
-LONGEST_OPERAND = 36
-"""A vector whose formula is longer than this gets a line of its own before the product that it goes into."""
 
 Block = tuple[Quantity, ...]
 
@@ -60,6 +57,7 @@ class PhaseWriter:
         self.stacked = stacked or {}
         helpers = [s for phase in (plan.once, plan.before, plan.step, plan.after) for s in phase.symbols]
         self.notation = TorchNotation(dict.fromkeys([*plan.cell.equations, *helpers]), names)
+        self._inlined: dict[Quantity, Product] = {}
 
     def lines(self, phase: Phase) -> list[str]:
         """The statements in order, not indented."""
@@ -69,9 +67,8 @@ class PhaseWriter:
             if isinstance(statement, Assignment):
                 lines += self._assignment(statement)
             elif statement.symbols[0] in inlinable:
-                before, text, level = self._product(statement)
-                lines += before
-                self.notation.inlined[statement.symbols[0]] = text, level
+                self._inlined[statement.symbols[0]] = statement
+                self.notation.inlined[statement.symbols[0]] = self._product(statement)[1:]
             else:
                 lines += self._written_out(statement)
         return lines
@@ -102,33 +99,34 @@ class PhaseWriter:
 
     def _write_out_inlined(self, expr: sympy.Expr) -> Iterator[str]:
         """Give the products inside a formula a line of their own after all."""
-        for symbol in sorted(expr.atoms(Quantity) & self.notation.inlined.keys(), key=lambda q: q.name):
-            text, _ = self.notation.inlined.pop(symbol)
-            yield f"{self.names[symbol]} = {text}"
+        for symbol in sorted(expr.atoms(Quantity) & self._inlined.keys(), key=lambda q: q.name):
+            product = self._inlined.pop(symbol)
+            del self.notation.inlined[symbol]
+            yield from self._written_out(product)
 
-    def _split(self, target: str, expr: sympy.Expr) -> list[str]:
+    def _split(self, target: str, expr: sympy.Expr, stem: str = "") -> list[str]:
         """``target = expr``, with the longest pieces of expr named first until the line is short enough."""
+        stem = stem or target
         lines: list[str] = []
         while not fits(f"{target} = {self.notation(expr)}", BODY):
             pieces = [node for node in _pieces(expr) if len(self.notation(node)) > len(target) + 2]
             if not pieces:
                 break
             piece = max(pieces, key=lambda node: (len(self.notation(node)), str(node)))
-            symbol = Vector(self.names.fresh(f"{target.removesuffix('_part')}_part"))
-            lines += self._split(symbol.name, piece)
+            symbol = Vector(self.names.fresh(f"{stem}_part"))
+            lines += self._split(symbol.name, piece, stem)
             self.notation.inlined[symbol] = symbol.name, ATOM
             expr = expr.xreplace({piece: symbol})
         return [*lines, f"{target} = {self.notation(expr)}"]
 
-    def _product(self, product: Product) -> tuple[list[str], str, int]:
+    def _product(self, product: Product, operand: str = "") -> tuple[list[str], str, int]:
         """Lines that stack the matrices where nobody has, the product's text, and how strongly it binds."""
         before, stacked = ([], self.stacked[product]) if product in self.stacked else self._stack(product)
-        operand = self.notation(product.operand)
-        if len(operand) > LONGEST_OPERAND:
-            name = self.names.fresh(f"{self.names[product.symbols[0]]}_part")
-            before = [*before, *self._write_out_inlined(product.operand), *self._split(name, product.operand)]
-            operand = name
-        operands = [operand, stacked.weight, *([stacked.bias] if stacked.bias else [])]
+        operands = [
+            operand or self.notation(product.operand),
+            stacked.weight,
+            *([stacked.bias] if stacked.bias else []),
+        ]
         text = f"F.linear({', '.join(operands)})"
         if not product.addends:
             return before, text, ATOM
@@ -151,25 +149,35 @@ class PhaseWriter:
         return " + ".join(self.names[b] for b in biases)
 
     def _written_out(self, product: Product) -> list[str]:
+        """The product as a statement; a long operand is named in a line before it."""
+        name = self.names[product.symbols[0]]
         lines, text, level = self._product(product)
+        if not fits(f"{name} = {text}", BODY):
+            named = list(self._write_out_inlined(product.operand))
+            lines, text, level = self._product(product)
+            if not fits(f"{name} = {text}", BODY) and product.operand.args:
+                operand = self.names.fresh(f"{name}_part")
+                named += self._split(operand, product.operand, name)
+                lines, text, level = self._product(product, operand)
+            lines = [*named, *lines]
         blocks = self.blocks.of(product)
         names = [self.blocks.names.get(block) or self.names[block[0]] for block in blocks]
         if len(blocks) == 1:
             return [*lines, f"{names[0]} = {text}"]
-        cut = self.cut(blocks)
-        whole = f"{f'({text})' if level < ATOM else text}{cut}"
-        direct = unpacked(names, whole, BODY)
+        before, cut = self.cut(blocks, text, level)
+        direct = unpacked(names, cut, BODY)
         if len(direct) == 1:
-            return [*lines, *direct]
+            return [*lines, *before, *direct]
         fresh = self.names.fresh("sums")
-        return [*lines, f"{fresh} = {text}", *unpacked(names, f"{fresh}{cut}", BODY)]
+        before, cut = self.cut(blocks, fresh, ATOM)
+        return [*lines, f"{fresh} = {text}", *before, *unpacked(names, cut, BODY)]
 
-    def cut(self, blocks: Sequence[Block]) -> str:
-        """The call that cuts a product into blocks."""
+    def cut(self, blocks: Sequence[Block], text: str, level: int) -> tuple[list[str], str]:
+        """A line with the sizes if they differ, and the call that cuts a product into blocks."""
         sizes = [" + ".join(self._size(block)) for block in blocks]
         if len(set(sizes)) == 1:
-            return f".chunk({len(sizes)}, -1)"
-        return f".split(({', '.join(sizes)}), -1)"
+            return [], f"{f'({text})' if level < ATOM else text}.chunk({len(sizes)}, -1)"
+        return listed("sizes = [", sizes, "]", BODY), f"torch.split({text}, sizes, -1)"
 
     def _size(self, block: Block) -> Iterator[str]:
         axes = [symbol.axes[0] for symbol in block]

@@ -1,4 +1,4 @@
-"""The rules, one file a family; each file lists its rules in ``RULES`` and is found by looking into the folder.
+"""The rules, one file a family; each lists its rules in ``RULES`` and is found by looking into the folder.
 
 A rewrite's docstring is its condition, then before ⟶ after.
 """

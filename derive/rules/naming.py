@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from derive.cell import Cell
 from derive.errors import nearest
 from derive.rule import Rewrite, Rule, no_claims, refuse
-from derive.symbols import Parameter, Previous, Quantity, Vector
+from derive.symbols import Parameter, Previous, Quantity, Vector, atoms
 
 
 def rename(cell: Cell, names: Mapping[str, str] | None = None) -> Rewrite:
@@ -21,11 +21,16 @@ def rename(cell: Cell, names: Mapping[str, str] | None = None) -> Rewrite:
     for old in names:
         if old not in plain:
             raise refuse(cell, f"nothing is called {old!r}{nearest(old, plain)}")
-    full = dict(names) | {p: new for old in names for p, new in _followers(cell, old, names[old]).items() if p not in names}
+    full = dict(names) | {
+        p: new for old in names for p, new in _followers(cell, old, names[old]).items() if p not in names
+    }
     result = [full.get(name, name) for name in plain]
     twice = next((name for name in result if result.count(name) > 1), None)
     if twice is not None:
-        raise refuse(cell, f"the name {twice!r} is taken")
+        owner = next(
+            (s for s, e in cell.equations.items() if twice in {q.label for q in (s, *atoms(e))}), None
+        )
+        raise refuse(cell, f"the name {twice!r} is taken", owner)
     mapping: dict[Quantity, Quantity] = {}
     for old, new in full.items():
         q = plain[old]

@@ -9,13 +9,13 @@ from derive.cell import Cell
 from derive.claim import Claim
 from derive.rewriting import fresh, on_memory, schedule
 from derive.rule import Rewrite, Rule, agree, already, refuse
+from derive.rules.reading import read_gates
 from derive.structure import opens
 from derive.symbols import Activated, Linear, Parameter, Vector, atoms
-from derive.rules.reading import read_gates
 
 
 def add_peepholes(cell: Cell, state: str | None = None, form: str = "full") -> Rewrite:
-    """A gate sees the state only through a read gate:  g = σ(a)  ⟶  g = σ(a + P_g s'), or p_g ⊙ s' if diagonal.
+    """A gate sees the state only through a read gate:  g = σ(a)  ⟶  g = σ(a + P_g s'), diagonal p_g ⊙ s'.
 
     A gate that the write does not need sees the new state s instead of s'.
     """
@@ -24,7 +24,9 @@ def add_peepholes(cell: Cell, state: str | None = None, form: str = "full") -> R
         hidden = read_gates(cell, target)
         if not hidden:
             raise refuse(cell, f"no read gate hides {target.state}", target.site)
-        blind = [g for g in gates(cell) if isinstance(cell.equations[g], Activated) and not _sees(cell, target, g)]
+        blind = [
+            g for g in gates(cell) if isinstance(cell.equations[g], Activated) and not _sees(cell, target, g)
+        ]
         if not blind and any(_peeps(cell, target, g) for g in gates(cell)):
             raise already(cell, f"the gates already have peepholes to {target.state}", gates(cell)[0])
         if not blind:
@@ -56,7 +58,7 @@ def add_peepholes(cell: Cell, state: str | None = None, form: str = "full") -> R
                     found.append(opens(done, o, g, source, f"{g} sees {source} even at {o} = 0"))
             return found
 
-        zero = {node: 0 for node in _terms(after, set(new))}
+        zero = dict.fromkeys(_terms(after, set(new)), 0)
         return Rewrite(after, agree(after=zero), claims)
 
     return on_memory(cell, state, work)
@@ -73,7 +75,9 @@ def _peeps(cell: Cell, target: Write, gate: Vector) -> bool:
     """Whether a gate reads the state bare beside a gated read of it."""
     expr = cell.equations[gate]
     past = target.state.prev
-    bare = any(read in (past, target.state) for s in (past, target.state) for read, _ in find_reads(cell, expr, s))
+    bare = any(
+        read in (past, target.state) for s in (past, target.state) for read, _ in find_reads(cell, expr, s)
+    )
     gated = any(m.prev in atoms(expr) for m in mirrors_of(cell, target))
     return bare and (gated or any(around for _, around in find_reads(cell, expr, past)))
 
@@ -91,21 +95,18 @@ def _late_last(equations: dict[Vector, sympy.Expr], target: Write) -> dict[Vecto
 
 
 def _terms(cell: Cell, parameters: set[Parameter]) -> list[sympy.Expr]:
-    found: list[sympy.Expr] = []
-    for expr in cell.equations.values():
-        for node in expr.atoms(Linear, sympy.Mul):
-            if (isinstance(node, Linear) and node.map in parameters) or (node.is_Mul and parameters & set(node.args)):
-                found.append(node)
-    return found
+    nodes = [node for expr in cell.equations.values() for node in expr.atoms(Linear, sympy.Mul)]
+    return [node for node in nodes if parameters & set(node.args)]
 
 
 RULES = (
     Rule(
         name="add-peepholes",
-        law="gₜ = σ(a)  ⟶  gₜ = σ(a + P_g sₜ₋₁)   (sₜ for a gate that the write does not need; p_g ⊙ s if diagonal)",
+        law="gₜ = σ(a)  ⟶  gₜ = σ(a + P_g sₜ₋₁)   "
+        "(sₜ for a gate that the write does not need; p_g ⊙ s if diagonal)",
         condition="a read gate hides the state from at least one gate",
-        reason="Gers and Schmidhuber (2000): what the read gate hides may matter to the gates; the read gate itself "
-        "can see the state just written, which repairs part of diff 1.",
+        reason="Gers and Schmidhuber (2000): what the read gate hides may matter to the gates; the read gate "
+        "itself can see the state just written, which repairs part of diff 1.",
         buys="every gate depends on the state even where the read gate is closed",
         rewrite=add_peepholes,
         options={"state": (), "form": ("full", "diagonal")},

@@ -1,16 +1,29 @@
-"""How the state is read: selectively, by the candidate, by gates, by the outside, and on which side of the product."""
+"""How the state is read: selectively, by the candidate, gates and the outside; on which side of a product."""
 
 from __future__ import annotations
 
 import sympy
 
-from derive.anatomy import Write, depends_on, find_reads, gate_factors, gates, map_reads, mirrors_of, readers, reads_shadow, states, without_carry
+from derive.anatomy import (
+    Write,
+    depends_on,
+    find_reads,
+    gate_factors,
+    gates,
+    map_reads,
+    mirrors_of,
+    readers,
+    reads_shadow,
+    states,
+    without_carry,
+)
 from derive.cell import Cell
 from derive.claim import Claim
 from derive.rewriting import fresh, new_gate, on_memory, schedule, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
 from derive.structure import closes
 from derive.symbols import Linear, Parameter, State, Vector, at_present
+from derive.wellformed import axes_of
 
 
 def gate_read(cell: Cell, state: str | None = None, gate: str = "o") -> Rewrite:
@@ -19,10 +32,16 @@ def gate_read(cell: Cell, state: str | None = None, gate: str = "o") -> Rewrite:
     def work(cell: Cell, target: Write) -> Rewrite:
         past = target.state.prev
         candidates = readers(cell, target)
-        reads = [(c, around) for c in candidates for _, around in find_reads(cell, without_carry(cell, target, c), past)]
+        reads = [
+            (c, around)
+            for c in candidates
+            for _, around in find_reads(cell, without_carry(cell, target, c), past)
+        ]
         if not any(not around for _, around in reads):
             if reads or reads_shadow(cell, target):
-                raise already(cell, f"the candidate of {target.state} already reads it through a gate", candidates[0])
+                raise already(
+                    cell, f"the candidate of {target.state} already reads it through a gate", candidates[0]
+                )
             raise refuse(cell, f"the candidate of {target.state} does not read it", candidates[0])
         o, expr = new_gate(cell, target, gate)
         changed = {c: _gated(cell, target, c, o) for c in candidates}
@@ -30,7 +49,11 @@ def gate_read(cell: Cell, state: str | None = None, gate: str = "o") -> Rewrite:
 
         def claims(done: Cell) -> list[Claim]:
             others = [c for c in candidates if c != target.site]
-            return [closes(done, o, 0, c, past, f"{c} does not read {past}") for c in others if c in _pure(done, o, c, past)]
+            return [
+                closes(done, o, 0, c, past, f"{c} does not read {past}")
+                for c in others
+                if c in _pure(done, o, c, past)
+            ]
 
         return Rewrite(after, agree(after={o: 1}), claims)
 
@@ -43,14 +66,17 @@ def _gated(cell: Cell, target: Write, candidate: Vector, gate: Vector) -> sympy.
 
     if candidate != target.site:
         return map_reads(cell, cell.equations[candidate], target.state.prev, under_gate)
-    carry, increment = (map_reads(cell, e, target.state.prev, under_gate) for e in (target.carry, target.increment))
+    carry, increment = (
+        map_reads(cell, e, target.state.prev, under_gate) for e in (target.carry, target.increment)
+    )
     return carry * target.state.prev + increment
 
 
 def _pure(cell: Cell, gate: Vector, candidate: Vector, past: sympy.Expr) -> list[Vector]:
-    """The candidate, if everything else that it reads within the step is free of the state's past."""
+    """The candidate, if it reads the state's past through the gate alone, and nothing else that reads it."""
     others = [v for v in cell.equations[candidate].atoms(Vector) if v != gate]
-    return [] if any(depends_on(cell, v, past) for v in others) else [candidate]
+    bare = [around for _, around in find_reads(cell, cell.equations[candidate], past) if gate not in around]
+    return [] if bare or any(depends_on(cell, v, past) for v in others) else [candidate]
 
 
 def read_gates(cell: Cell, target: Write) -> list[tuple[Vector, sympy.Expr]]:
@@ -66,9 +92,10 @@ def read_gates(cell: Cell, target: Write) -> list[tuple[Vector, sympy.Expr]]:
 
 
 def gate_gate_reads(cell: Cell, state: str | None = None) -> Rewrite:
-    """Gates read the state ungated although a gated read exists:  g = σ(W_g ρ(s') + …)  ⟶  g = σ(W_g (o ⊙ ρ(s')) + …).
+    """A gated read exists, and gates read ungated:  g = σ(W_g ρ(s') + …)  ⟶  g = σ(W_g (o ⊙ ρ(s')) + …).
 
-    Where a shadow state h = o ⊙ ρ(s) exists, its past is the gated read.  The read gate cannot read through itself.
+    Where a shadow state h = o ⊙ ρ(s) exists, its past is the gated read.  The read gate cannot read through
+    itself.
     """
 
     def work(cell: Cell, target: Write) -> Rewrite:
@@ -114,7 +141,7 @@ def gate_output(cell: Cell, state: str | None = None) -> Rewrite:
 
     def work(cell: Cell, target: Write) -> Rewrite:
         if cell.output is None:
-            raise refuse(cell, "the cell has no output")
+            raise refuse(cell, "the cell has no output that a gate could close", target.state)
         found = read_gates(cell, target)
         if not found:
             raise refuse(cell, f"no read gate: nothing reads {target.state} through a gate", target.site)
@@ -132,7 +159,11 @@ def gate_output(cell: Cell, state: str | None = None) -> Rewrite:
         shadow = _shadow(cell, o * expr)
         equations = {s: e for s, e in cell.equations.items() if s != shown or isinstance(s, State)}
         if shadow:
-            return Rewrite(cell.replace(equations=equations, output=shadow), agree(before={o: 1}, after={o: 1}), lambda _: [])
+            return Rewrite(
+                cell.replace(equations=equations, output=shadow),
+                agree(before={o: 1}, after={o: 1}),
+                lambda _: [],
+            )
         y = Vector(fresh(cell, "y"), *shown.axes) if isinstance(shown, State) else shown
         equations[y] = o * expr
         after = cell.replace(equations=schedule(equations), output=y)
@@ -154,16 +185,30 @@ def reset_after(cell: Cell, state: str | None = None, bias: bool = False) -> Rew
                 gate = next((g for g in gate_factors(cell, node.vector) if g in node.vector.args), None)
                 if gate is None or not isinstance(node.map, Parameter) or gate.axes != (node.map.axes[0],):
                     continue
+                if not axes_of(node.vector / gate):  # the gate is all that the product reads
+                    continue
                 inner: sympy.Expr = Linear(node.map, node.vector / gate)
                 inner += Parameter(fresh(cell, f"b_{node.map.name}"), node.map.axes[0]) if bias else 0
-                new = cell.equations[candidate].xreplace({node: gate * inner})
-                after = cell.replace(equations=dict(cell.equations) | {candidate: new})
+                new = {s: e.xreplace({node: gate * inner}) for s, e in cell.equations.items()}
+                after = cell.replace(equations=new)
                 return Rewrite(after, agree(before={node: gate * inner}), lambda _: [])
-            if any(gate_factors(cell, n) and n.atoms(Linear) for n in cell.equations[candidate].atoms(sympy.Mul)):
-                raise already(cell, f"the gate already multiplies after the product in {candidate}", candidate)
-        raise refuse(cell, f"the candidate of {target.state} has no matrix product of a gated read", target.site)
+            products = cell.equations[candidate].atoms(sympy.Mul)
+            if any(gate_factors(cell, node) and _multiplies_map(node) for node in products):
+                raise already(
+                    cell, f"the gate already multiplies after the product in {candidate}", candidate
+                )
+        raise refuse(
+            cell, f"the candidate of {target.state} has no matrix product of a gated read", target.site
+        )
 
     return on_memory(cell, state, work)
+
+
+def _multiplies_map(product: sympy.Expr) -> bool:
+    """Whether a matrix product is a factor, or a term of one: g ⊙ (W v + b)."""
+    terms = [t for factor in product.args for t in sympy.Add.make_args(factor)]
+    maps = [f.map for t in terms for f in sympy.Mul.make_args(t) if isinstance(f, Linear)]
+    return any(isinstance(m, Parameter) for m in maps)
 
 
 RULES = (
@@ -190,8 +235,8 @@ RULES = (
         name="gate-output",
         law="yₜ = ρ(sₜ)  ⟶  yₜ = oₜ ⊙ ρ(sₜ)",
         condition="the cell has a read gate that does not gate its output yet",
-        reason="LSTM diff 3: the output is the gated shadow of the state, a consequence of seeing the state as a "
-        "memory cell apart from the rest.",
+        reason="LSTM diff 3: the output is the gated shadow of the state, a consequence of seeing the state "
+        "as a memory cell apart from the rest.",
         buys="at o = 0 the output is zero",
         rewrite=gate_output,
         options={"state": ()},
@@ -199,9 +244,9 @@ RULES = (
     Rule(
         name="reset-after",
         law="W (gₜ ⊙ v)  ⟶  gₜ ⊙ (W v)",
-        condition="the candidate has a matrix product of a gated vector, and gate and product have the same axes",
-        reason="All recurrent products then read the same vector and fuse into one: the form of cuDNN's and torch's "
-        "GRU, which has a bias inside as well. It is another cell, not a faster form of the same one.",
+        condition="the candidate has a matrix product of a gated vector, gate and product have the same axes",
+        reason="All recurrent products then read the same vector and fuse into one: the form of cuDNN's and "
+        "torch's GRU, which has a bias inside as well. It is another cell, no faster form of the same one.",
         buys="one product a step fewer to wait for; equal only where W is diagonal",
         rewrite=reset_after,
         options={"state": (), "bias": (False, True)},

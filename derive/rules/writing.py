@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sympy
 
-from derive.anatomy import Write, gate_factors, is_fraction, is_shadow, states, write
+from derive.anatomy import Write, closing, gate_factors, is_fraction, is_shadow, states, write
 from derive.cell import Cell
 from derive.errors import RuleDoesNotApply
-from derive.rewriting import drop_unread, fresh, new_gate, on_memory, with_gate
+from derive.rewriting import drop_unread, fresh, named_state, new_gate, on_memory, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
 from derive.structure import carries_with, convex
 from derive.symbols import State, Vector
@@ -33,9 +33,7 @@ def write_incrementally(cell: Cell, state: str | None = None) -> Rewrite:
 
 def _overwritten(cell: Cell, state: str | None) -> State:
     refusal: RuleDoesNotApply | None = None
-    for s in states(cell):
-        if state is not None and s.name != state:
-            continue
+    for s in states(cell) if state is None else (named_state(cell, state),):
         found = write(cell, s)
         if found.is_incremental:
             refusal = refusal or already(cell, f"{s} is already written incrementally", found.site)
@@ -43,7 +41,8 @@ def _overwritten(cell: Cell, state: str | None) -> State:
             refusal = refusal or refuse(cell, f"{s} is a shadow of another state, not a memory", s)
         else:
             return s
-    raise refusal or refuse(cell, f"there is no state {state}; states: {', '.join(cell.states)}")
+    assert refusal is not None, "a cell has a state"
+    raise refusal
 
 
 def gate_write(cell: Cell, state: str | None = None, gate: str = "i") -> Rewrite:
@@ -77,16 +76,19 @@ def gate_forget(cell: Cell, state: str | None = None, gate: str = "f") -> Rewrit
 
     def work(cell: Cell, target: Write) -> Rewrite:
         if target.carry != 1:
-            raise already(cell, f"the carry of {target.state} is {target.carry}, not 1: it is already selective", target.site)
+            raise already(
+                cell,
+                f"the carry of {target.state} is {target.carry}, not 1: it is already selective",
+                target.site,
+            )
         f, expr = new_gate(cell, target, gate)
         changed = {target.site: f * target.state.prev + target.increment}
         after = cell.replace(equations=with_gate(cell, f, expr, changed))
 
         def claims(done: Cell) -> list[object]:
             new = write(done, target.state)
-            writers = gate_factors(done, new.increment)
-            plain = new.site == target.state and len(sympy.Add.make_args(new.increment)) == 1 and writers
-            return [carries_with(done, new, {f: 1, writers[0]: 0})] if plain else []
+            closed = closing(done, new.increment)
+            return [carries_with(done, new, {f: 1} | closed)] if closed and new.site == target.state else []
 
         return Rewrite(after, agree(after={f: 1}), claims)  # type: ignore[arg-type]
 
@@ -98,25 +100,35 @@ def couple_forget_to_write(cell: Cell, state: str | None = None) -> Rewrite:
 
     def work(cell: Cell, target: Write) -> Rewrite:
         forget = target.carry
+        if is_fraction(cell, 1 - forget) and (1 - forget) in gate_factors(cell, target.increment):
+            raise already(
+                cell, f"{1 - forget} gates both what {target.state} forgets and what is written", target.site
+            )
         if not is_fraction(cell, forget):
             raise refuse(cell, f"the carry of {target.state} is {forget}, not a forget gate", target.site)
         factors = sympy.Mul.make_args(target.increment)
         writers = [v for v in factors if is_fraction(cell, v) and v != forget]
         if not writers and forget in gate_factors(cell, target.increment):
-            raise already(cell, f"{forget} gates both what {target.state} forgets and what is written", target.site)
+            raise already(
+                cell, f"{forget} gates both what {target.state} forgets and what is written", target.site
+            )
         if not writers:
             raise refuse(cell, f"what is written to {target.state} has no write gate of its own", target.site)
         i = writers[0]
         others = [s for s, e in cell.equations.items() if s != target.site and i in e.atoms(Vector)]
         rest = sympy.Mul(*(v for v in factors if v != i))
         if others or i in rest.atoms(Vector) or i in cell.equations[forget].atoms(Vector):
-            raise refuse(cell, f"the write gate {i} is also read elsewhere", others[0] if others else target.site)
+            raise refuse(
+                cell, f"the write gate {i} is also read elsewhere", others[0] if others else target.site
+            )
         equations = dict(cell.equations) | {target.site: forget * target.state.prev + (1 - forget) * rest}
         after = cell.replace(equations=drop_unread(equations, cell.output))
 
         def claims(done: Cell) -> list[object]:
             new = write(done, target.state)
-            return [carries_with(done, new, {forget: 1}), convex(done, new)] if new.site == target.state else []
+            return (
+                [carries_with(done, new, {forget: 1}), convex(done, new)] if new.site == target.state else []
+            )
 
         return Rewrite(after, agree(before={i: 1 - forget}), claims)  # type: ignore[arg-type]
 
@@ -128,8 +140,8 @@ RULES = (
         name="write-incrementally",
         law="sₜ = e  ⟶  s̃ₜ = e;  sₜ = sₜ₋₁ + s̃ₜ",
         condition="the state does not carry its past, and is no shadow of another state",
-        reason="Write it down: an incremental change leaves the rest of the state as it was, so information does not "
-        "morph and the gradient through the state is constant.",
+        reason="Write it down: an incremental change leaves the rest of the state as it was, so information "
+        "does not morph and the gradient through the state is constant.",
         buys="with nothing to write, the step returns the state unchanged",
         rewrite=write_incrementally,
         options={"state": ()},
@@ -138,8 +150,8 @@ RULES = (
         name="gate-write",
         law="sₜ = c ⊙ sₜ₋₁ + Δₜ  ⟶  sₜ = c ⊙ sₜ₋₁ + iₜ ⊙ Δₜ",
         condition="the state is written incrementally, and its increment is not gated yet",
-        reason="Write selectively: a cell that writes to every unit at every step must learn to cancel its own writes "
-        "(input weight conflict).",
+        reason="Write selectively: a cell that writes to every unit at every step must learn to cancel its "
+        "own writes (input weight conflict).",
         buys="at i = 0 nothing is written",
         rewrite=gate_write,
         options={"state": (), "gate": ()},
@@ -148,8 +160,8 @@ RULES = (
         name="gate-forget",
         law="sₜ = sₜ₋₁ + Δₜ  ⟶  sₜ = fₜ ⊙ sₜ₋₁ + Δₜ",
         condition="the state is carried with coefficient 1",
-        reason="Forget selectively: obsolete information is a distraction, and without forgetting the state can grow "
-        "without end (Gers et al., 2000).",
+        reason="Forget selectively: obsolete information is a distraction, and without forgetting the state "
+        "can grow without end (Gers et al., 2000).",
         buys="at f = 1 and i = 0 the step returns the state unchanged",
         rewrite=gate_forget,
         options={"state": (), "gate": ()},
@@ -158,8 +170,8 @@ RULES = (
         name="couple-forget-to-write",
         law="sₜ = fₜ ⊙ sₜ₋₁ + iₜ ⊙ s̃ₜ  ⟶  sₜ = fₜ ⊙ sₜ₋₁ + (1 - fₜ) ⊙ s̃ₜ",
         condition="forget and write gate are two gates, and nothing else reads the write gate",
-        reason="Overwrite: linking writes to forgets makes the state a weighted mean of what it was and what is "
-        "written, a hard bound.",
+        reason="Overwrite: linking writes to forgets makes the state a weighted mean of what it was and what "
+        "is written, a hard bound.",
         buys="the state stays in [-1, 1] if the candidate does; at f = 1 it is returned unchanged",
         rewrite=couple_forget_to_write,
         options={"state": ()},

@@ -17,6 +17,9 @@ _SPACING = {"layer_gap": 40.0, "node_gap": 20.0, "dummy_gap": 14.0, "port_gap": 
 _HEAVY, _LONG = 40.0, 3.0
 """What it weighs that a carry, or a wire past other columns, is straight; a short wire weighs 1."""
 
+STYLES = ("network_simplex", "brandes_koepf")
+"""The library's two ways to find heights: the shortest wires, or the straightest."""
+
 
 @dataclass
 class Layers:
@@ -25,6 +28,14 @@ class Layers:
     columns: list[int]
     heights: list[float]
     passes: dict[tuple[Tree, int], float] = field(default_factory=dict)
+
+    def leave(self, place: Tree, edges: Sequence[Edge]) -> float:
+        """The height at which a tree leaves its source: a second tree on the side on which most of its wires end."""
+        source, flow = place
+        middle = self.heights[source]
+        second = exits([edge for edge in edges if edge.source == source])[source].index(flow)
+        ends = [self.heights[edge.target] - middle for edge in edges if tree(edge) == place]
+        return middle + second * (-APART if sum(ends) < 0 else APART)
 
 
 def columns(sizes: Sizes, edges: Sequence[Edge], order: Sequence[int]) -> list[int]:
@@ -43,9 +54,10 @@ def columns(sizes: Sizes, edges: Sequence[Edge], order: Sequence[int]) -> list[i
     return [ranks[index] for index in range(len(sizes.nodes))]
 
 
-def arrange(sizes: Sizes, edges: Sequence[Edge], order: Sequence[int], upside_down: bool) -> Layers:
+def arrange(
+    sizes: Sizes, edges: Sequence[Edge], placed: list[int], order: Sequence[int], style: str, upside_down: bool
+) -> Layers:
     """A layered layout; ``order`` breaks the library's ties, ``upside_down`` turns its picture over."""
-    placed = columns(sizes, edges, order)
     passing = sorted({(tree(e), c) for e in edges for c in range(placed[e.source] + 1, placed[e.target])})
     graph = _Graph(sizes, edges, -1.0 if upside_down else 1.0)
     for index in order:
@@ -54,7 +66,7 @@ def arrange(sizes: Sizes, edges: Sequence[Edge], order: Sequence[int], upside_do
         graph.passage(place)
     for edge in edges:
         graph.wire(edge, placed)
-    found = graph.heights()
+    found = graph.heights(style)
     return Layers(placed, [found[i] for i in range(len(sizes.nodes))], {place: found[place] for place in passing})
 
 
@@ -98,6 +110,6 @@ class _Graph:
     def _port(self, side: str, offset: float, height: float) -> dict[str, Any]:
         return {"offset": {"side": side, "t": self.sign * 2 * offset / height}}
 
-    def heights(self) -> dict[Any, float]:
-        drawing = self.layout(self.graph, options={"spacing": _SPACING})
+    def heights(self, style: str) -> dict[Any, float]:
+        drawing = self.layout(self.graph, options={"spacing": _SPACING, "coords": {"placement": style}})
         return {place: self.sign * float(y) for place, (_, y) in drawing.positions().items()}

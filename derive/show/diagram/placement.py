@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from itertools import product
 
 from derive.show.diagram.flow import Edge
 from derive.show.diagram.geometry import Placement, Route, Sizes, tree
-from derive.show.diagram.layers import arrange
+from derive.show.diagram.layers import STYLES, arrange, columns
 from derive.show.diagram.operations import Node
 from derive.show.diagram.routing import route
 from derive.show.diagram.straighten import straighten
-
-SHUFFLES = 8
 
 
 def place(nodes: Sequence[Node], edges: Sequence[Edge]) -> Placement:
@@ -20,8 +18,9 @@ def place(nodes: Sequence[Node], edges: Sequence[Edge]) -> Placement:
     sizes = Sizes(nodes)
     found = []
     for order in _orders(nodes, edges):
-        for upside_down in (False, True):
-            layers = arrange(sizes, edges, order, upside_down)
+        placed = columns(sizes, edges, order)
+        for style, upside_down in product(STYLES, (False, True)):
+            layers = arrange(sizes, edges, placed, order, style, upside_down)
             straighten(sizes, edges, layers)
             found.append(route(sizes, edges, layers))
     return min(found, key=lambda picture: price(nodes, picture))
@@ -32,8 +31,7 @@ def _orders(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[int]]:
     spine = {end for edge in edges if edge.flow == "carry" for end in (edge.source, edge.target)}
     natural = list(range(len(nodes)))
     outwards = sorted(natural, key=lambda i: (i not in spine, nodes[i].kind == "input", nodes[i].kind == "past", i))
-    shuffled = [random.Random(seed).sample(natural, len(natural)) for seed in range(SHUFFLES)]
-    return [natural, natural[::-1], outwards, outwards[::-1], *shuffled]
+    return [natural, outwards]
 
 
 def price(nodes: Sequence[Node], picture: Placement) -> float:

@@ -13,7 +13,6 @@ from typing import Literal
 from derive.show.diagram.channel import NEAR, Trunk, ordered
 from derive.show.diagram.flow import Edge
 from derive.show.diagram.geometry import (
-    APART,
     CAPTION,
     CIRCLES,
     ENDS,
@@ -24,7 +23,6 @@ from derive.show.diagram.geometry import (
     Route,
     Sizes,
     Tree,
-    exits,
     tree,
 )
 from derive.show.diagram.layers import Layers
@@ -45,7 +43,6 @@ class _Router:
     def __init__(self, sizes: Sizes, edges: Sequence[Edge], layers: Layers) -> None:
         self.sizes, self.edges, self.layers = sizes, edges, layers
         self.nodes = sizes.nodes
-        self.exits = exits(edges)
         self.entries = [self._plain_entry(edge) for edge in edges]
         self._turn_into_circles()
         self.tracks: dict[tuple[Tree, int], int] = {}
@@ -56,16 +53,9 @@ class _Router:
 
     def height(self, place: Tree, column: int) -> float:
         """The height at which a tree leaves a column to the right."""
-        source, flow = place
-        if column == self.layers.columns[source]:
-            return self.layers.heights[source] + self._lean(place) * APART * self.exits[source].index(flow)
+        if column == self.layers.columns[place[0]]:
+            return self.layers.leave(place, self.edges)
         return self.layers.passes[place, column]
-
-    def _lean(self, place: Tree) -> float:
-        """A second tree leaves its node on the side on which most of its wires end."""
-        source = place[0]
-        ends = [self.layers.heights[e.target] - self.layers.heights[source] for e in self.edges if tree(e) == place]
-        return -1.0 if sum(ends) < 0 else 1.0
 
     def _plain_entry(self, edge: Edge) -> tuple[Side, float]:
         return "left", self.layers.heights[edge.target] + self.sizes.pin(edge.target, edge.slot)
@@ -114,7 +104,7 @@ class _Router:
             half = self.sizes(index)[1] / 2 + 2 * NEAR
             if other == column and index != edge.target and low - half < self.layers.heights[index] < high + half:
                 return False
-        passing = [y for (_, c), y in self.layers.passes.items() if c == column]
+        passing = [y for (t, c), y in self.layers.passes.items() if c == column and t != tree(edge)]
         turns = [y for (side, y), e in zip(self.entries, self.edges, strict=True) if side != "left" and self._column(e) == column]
         return all(abs(y - arrival) > 2 * NEAR for y in (*passing, *turns))
 

@@ -1,76 +1,113 @@
-"""Long wires made straight where nothing stands in the way: each step less is a corner less to follow."""
+"""Wires made straight where nothing stands in the way: each step less is a corner less to follow.
+
+Nodes and passing wires that are joined by straight wires form a *level*.  A level moves, as one, to a height at which
+more of the wires that lead to it or from it are straight too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import networkx as nx
+
 from derive.show.diagram.flow import Edge
-from derive.show.diagram.geometry import CAPTION, CIRCLES, Sizes, Tree, tree
+from derive.show.diagram.geometry import CAPTION, CIRCLES, ENDS, Sizes, Tree, tree
 from derive.show.diagram.layers import Layers
+
+Place = int | tuple[Tree, int]
+"""A node, or a tree's passage through a column."""
 
 CLEAR, ALIKE = 8.0, 10.0
 """The least distance between a passing wire and a node, or another passing wire."""
+LITTLE = 14.0
+"""How far a level with a block in it may move: the library had reasons for its height."""
 
 
 def straighten(sizes: Sizes, edges: Sequence[Edge], layers: Layers) -> None:
-    """Move level stretches of wires to the height of what they lead from or to."""
-    for place in sorted({tree(edge) for edge in edges}):
-        stretch: list[int] = []
-        for column in [c for t, c in sorted(layers.passes) if t == place]:
-            if stretch and layers.passes[place, column] != layers.passes[place, stretch[-1]]:
-                _move(sizes, edges, layers, place, stretch)
-                stretch = stretch if layers.passes[place, column] == layers.passes[place, stretch[-1]] else []
-            stretch.append(column)
-        if stretch:
-            _move(sizes, edges, layers, place, stretch)
+    """Move every level once, those that have the fewest members first."""
+    levels = _Levels(sizes, edges, layers)
+    for level in levels.found():
+        levels.move(level)
 
 
-def _move(sizes: Sizes, edges: Sequence[Edge], layers: Layers, place: Tree, stretch: list[int]) -> None:
-    """One level stretch to the height, among those beside it, that saves the most corners.
+class _Levels:
+    def __init__(self, sizes: Sizes, edges: Sequence[Edge], layers: Layers) -> None:
+        self.sizes, self.edges, self.layers = sizes, edges, layers
+        self.carried = {end for e in edges if e.flow == "carry" for end in (e.source, e.target)}
+        self.links = sorted({link for edge in edges for link in self._links(edge)}, key=str)
 
-    A source that stands at the same height and has no other wires goes along.
-    """
-    source, now = place[0], layers.passes[place, stretch[0]]
-    beside = _beside(sizes, edges, layers, place, stretch)
-    alone = not sizes.nodes[source].inputs and all(tree(e) == place for e in edges if e.source == source)
-    along = alone and stretch[0] == layers.columns[source] + 1 and layers.heights[source] == now
-    if along:
-        beside = beside[1:]
+    def _links(self, edge: Edge) -> list[tuple[Place, Place, float, Tree]]:
+        """The pieces of a wire from column to column, with what their right end stands below its place's middle."""
+        place = tree(edge)
+        first, last = self.layers.columns[edge.source], self.layers.columns[edge.target]
+        stops: list[Place] = [edge.source, *((place, c) for c in range(first + 1, last)), edge.target]
+        offsets = [0.0] * (len(stops) - 2) + [self.sizes.pin(edge.target, edge.slot)]
+        return [(a, b, offset, place) for a, b, offset in zip(stops, stops[1:], offsets, strict=False)]
 
-    def corners(y: float) -> int:
-        return sum(abs(y - other) > 0.01 for other in beside)
+    def _height(self, place: Place) -> float:
+        return self.layers.heights[place] if isinstance(place, int) else self.layers.passes[place]
 
-    def fits(y: float) -> bool:
-        room = sizes(source)[1] / 2 + CAPTION if along else 0.0
-        stays = not along or _free(sizes, layers, place, layers.columns[source], y, room)
-        return stays and all(_free(sizes, layers, place, column, y) for column in stretch)
+    def _step(self, link: tuple[Place, Place, float, Tree]) -> float:
+        """How far the right end of a piece stands below its left end."""
+        a, b, offset, place = link
+        start = self.layers.leave(place, self.edges) if isinstance(a, int) else self._height(a)
+        return self._height(b) + offset - start
 
-    best = min(filter(fits, beside), key=lambda y: (corners(y), abs(y - now), y), default=now)
-    if corners(best) < corners(now):
-        layers.heights[source] = best if along else layers.heights[source]
-        for column in stretch:
-            layers.passes[place, column] = best
+    def found(self) -> list[list[Place]]:
+        graph = nx.Graph()
+        graph.add_nodes_from([*range(len(self.sizes.nodes)), *self.layers.passes])
+        graph.add_edges_from((a, b) for a, b, *rest in self.links if abs(self._step((a, b, *rest))) < 0.01)
+        return sorted((sorted(level, key=str) for level in nx.connected_components(graph)), key=lambda v: (len(v), str(v)))
 
+    def move(self, level: list[Place]) -> None:
+        if any(place in self.carried or (not isinstance(place, int) and place[0][1] == "carry") for place in level):
+            return
+        steps = [(link, link[0] in level) for link in self.links if (link[0] in level) != (link[1] in level)]
+        shifts = sorted({(1 if out else -1) * self._step(link) for link, out in steps if self._matters(link)}, key=abs)
+        best, most = 0.0, self._straight(level, 0.0)
+        for shift in shifts:
+            if self._free(level, shift) and self._straight(level, shift) > most:
+                best, most = shift, self._straight(level, shift)
+        self._shift(level, best)
 
-def _beside(sizes: Sizes, edges: Sequence[Edge], layers: Layers, place: Tree, stretch: list[int]) -> list[float]:
-    """The heights from which the tree comes and to which it goes; a circle may be entered from any."""
-    first, last = stretch[0], stretch[-1]
-    found = [layers.passes.get((place, first - 1), layers.heights[place[0]])]
-    if (place, last + 1) in layers.passes:
-        found.append(layers.passes[place, last + 1])
-    for edge in edges:
-        column = layers.columns[edge.target]
-        if tree(edge) == place and first < column <= last + 1 and sizes.nodes[edge.target].kind not in CIRCLES:
-            found.append(layers.heights[edge.target] + sizes.pin(edge.target, edge.slot))
-    return found
+    def _matters(self, link: tuple[Place, Place, float, Tree]) -> bool:
+        """A circle on a carry is turned into from below or above, so its height is nothing to aim at."""
+        return not (isinstance(link[1], int) and link[1] in self.carried and self.sizes.nodes[link[1]].kind in CIRCLES)
 
+    def _straight(self, level: list[Place], shift: float) -> int:
+        """How many wires at the level are straight once it has moved."""
+        self._shift(level, shift)
+        touching = [link for link in self.links if link[0] in level or link[1] in level]
+        count = sum(abs(self._step(link)) < 0.01 for link in touching if self._matters(link))
+        self._shift(level, -shift)
+        return count
 
-def _free(sizes: Sizes, layers: Layers, place: Tree, column: int, y: float, room: float = 0.0) -> bool:
-    """Whether a wire may pass a column at a height, or its source, which takes some room, may stand there."""
-    near = (
-        abs(y - layers.heights[i]) < sizes(i)[1] / 2 + CLEAR + room
-        for i, c in enumerate(layers.columns)
-        if c == column and (i != place[0])
-    )
-    passing = (other for (t, c), other in layers.passes.items() if c == column and t != place)
-    return not any(near) and all(abs(y - other) > ALIKE + room for other in passing)
+    def _shift(self, level: list[Place], shift: float) -> None:
+        for place in level:
+            if isinstance(place, int):
+                self.layers.heights[place] += shift
+            else:
+                self.layers.passes[place] += shift
+
+    def _free(self, level: list[Place], shift: float) -> bool:
+        if abs(shift) > LITTLE and any(isinstance(p, int) and self.sizes.nodes[p].kind == "block" for p in level):
+            return False
+        rest = [p for p in (*range(len(self.sizes.nodes)), *self.layers.passes) if p not in level]
+        return all(self._apart(place, other, shift) for place in level for other in rest)
+
+    def _apart(self, place: Place, other: Place, shift: float) -> bool:
+        """Whether a place still has room beside another after a move; nodes do not change their order."""
+        if self._column(place) != self._column(other):
+            return True
+        now = self._height(place) - self._height(other)
+        room = (self._half(place) + self._half(other)) or ALIKE - CLEAR
+        passing = not isinstance(place, int) or not isinstance(other, int)
+        return abs(now + shift) >= room + CLEAR and (passing or (now > 0) == (now + shift > 0))
+
+    def _column(self, place: Place) -> int:
+        return self.layers.columns[place] if isinstance(place, int) else place[1]
+
+    def _half(self, place: Place) -> float:
+        if not isinstance(place, int):
+            return 0.0
+        return (self.sizes(place)[1] + (CAPTION if self.sizes.nodes[place].kind in ENDS else 0.0)) / 2

@@ -36,7 +36,7 @@ def draw(nodes: Sequence[Node], placement: Placement, output: str | None, title:
     """The SVG text; the same input gives the same bytes."""
     kinds = {_kind(node) for node in nodes if node.kind == "block"}
     flows = {route.edge.flow for route in placement.routes}
-    legend, (legend_width, legend_height) = _legend(flows, kinds, max(placement.width + PAD, 260.0))
+    legend, (legend_width, legend_height) = _legend(flows, kinds, max(placement.width + PAD, 330.0))
     w = max(placement.width, legend_width) + 2 * PAD
     h = placement.height + 12 + legend_height + 2 * PAD
     lines = [

@@ -20,11 +20,12 @@ def wires(routes: Sequence[Route]) -> Iterator[str]:
     for route in routes:
         trees.setdefault(tree(route.edge), []).append(route)
     for (source, flow), members in sorted(trees.items(), key=lambda item: (ORDER.index(item[0][1]), item[0][0])):
-        path = "".join(path_of(points) for points in _branches(members))
+        forks = _forks(members)
+        path = "".join(path_of(points, forks) for points in _branches(members))
         yield f'<g class="tree {flow}" data-source="{source}">'
         yield f'<path d="{path}" class="wire halo"/>'
         yield f'<path d="{path}" class="wire {flow}"/>'
-        yield from (f'<circle cx="{n(x)}" cy="{n(y)}" r="2.6" class="tip {flow}"/>' for x, y in _forks(members))
+        yield from (f'<circle cx="{n(x)}" cy="{n(y)}" r="2.6" class="tip {flow}"/>' for x, y in forks)
         for route in members:
             yield tip(route.points, flow)
             if route.edge.negative:
@@ -85,11 +86,11 @@ def shortened(points: list[Point]) -> list[Point]:
     return [*points[:-1], (points[-1][0] - 5 * dx, points[-1][1] - 5 * dy)]
 
 
-def path_of(points: Sequence[Point]) -> str:
-    """A polyline with rounded corners, as path data."""
+def path_of(points: Sequence[Point], sharp: Sequence[Point] = ()) -> str:
+    """A polyline as path data, its corners rounded but for the sharp ones."""
     text = [f"M{n(points[0][0])} {n(points[0][1])}"]
     for a, b, c in zip(points, points[1:], points[2:], strict=False):
-        r = min(CORNER, _distance(a, b) / 2, _distance(b, c) / 2)
+        r = 0.0 if b in sharp else min(CORNER, _distance(a, b) / 2, _distance(b, c) / 2)
         before, after = _towards(b, a, r), _towards(b, c, r)
         text.append(f"L{n(before[0])} {n(before[1])}Q{n(b[0])} {n(b[1])} {n(after[0])} {n(after[1])}")
     text.append(f"L{n(points[-1][0])} {n(points[-1][1])}")

@@ -54,6 +54,7 @@ def test_last_line_without_newline_is_a_sentence() -> None:
 def test_checksum_tells_every_file_apart() -> None:
     sums = {parse_corpus(FILES | {split: FILES[split] + b"cat\n"}).checksum for split in FILES}
     assert len(sums | {parse_corpus(FILES).checksum}) == 4
+    assert parse_corpus(FILES | {"valid": b" a sat\n"}).checksum != parse_corpus(FILES).checksum
     assert parse_corpus(dict(FILES)).checksum == parse_corpus(FILES).checksum
 
 

@@ -8,6 +8,9 @@ import pytest
 from codegen.training.interrupt import deferred_interrupt
 
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
+
 def test_first_is_noted_second_interrupts() -> None:
     with deferred_interrupt() as interrupted:
         assert not interrupted()
@@ -20,12 +23,10 @@ def test_first_is_noted_second_interrupts() -> None:
 
 def test_ignored_signal_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with deferred_interrupt() as interrupted:
-            signal.raise_signal(signal.SIGINT)
-            assert not interrupted()
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with deferred_interrupt() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert not interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_other_threads_are_let_be() -> None:

@@ -104,6 +104,7 @@ def test_crash_at_a_step(tmp_path: Path, undisturbed: Path, at: tuple[int, int])
     assert_same(tmp_path, undisturbed)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("step", [1, 10, 40])
 def test_ctrl_c_leaves_a_checkpoint_of_that_step(tmp_path: Path, undisturbed: Path, step: int) -> None:
     def interrupt(report: StepReport) -> None:
@@ -120,6 +121,7 @@ def test_ctrl_c_leaves_a_checkpoint_of_that_step(tmp_path: Path, undisturbed: Pa
     assert_same(tmp_path, undisturbed)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_during_validation(tmp_path: Path, undisturbed: Path) -> None:
     config, corpus = make_config(), make_corpus()
     model = make_model(config, corpus)

@@ -11,24 +11,35 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import derive
 from codegen import reference
 from codegen.backends import choose
 from codegen.building import build
-from codegen.checking.gradients import array, as_state, as_tuple, by_complex_step, by_differences, run, tensor_like
+from codegen.checking.gradients import (
+    array,
+    as_state,
+    as_tuple,
+    by_complex_step,
+    by_differences,
+    run,
+    tensor_like,
+)
 from codegen.checking.report import DIFFERENCES, FLOAT32, FLOAT64, CheckReport, Comparison, compare
 from codegen.checking.sample import BATCH, STEPS, Array, Sample, draw
 from codegen.layer import RecurrentLayer
+from derive.catalogue import cell as catalogued
 from derive.cell import Cell
+from derive.errors import MalformedCell
+from derive.evaluate import evaluate
 
 
 def check(cell: Cell | str, backend: str = "eager", *, device: str = "cpu", seed: int = 0) -> CheckReport:
     """Compare a cell's generated code with the evaluator, with itself used in other ways, and with torch.
 
-    Values, last states and all gradients; in float64 (1e-10) and float32 (1e-5).  Errors of the request raise
-    (:class:`~codegen.errors.UnknownBackend`, :class:`derive.UnknownCell`, …); wrong numbers are what the report is for.
+    Values, last states and all gradients; in float64 (1e-10) and float32 (1e-5).  Errors of the request
+    raise (:class:`~codegen.errors.UnknownBackend`, :class:`derive.UnknownCell`, …); wrong numbers are what
+    the report is for.
     """
-    chosen = derive.cell(cell)
+    chosen = catalogued(cell)
     writer, _ = choose(backend, chosen)
     subject = Subject(chosen, writer.name, device, seed)
     groups = (values, gradients, single_precision, ways_of_use, options, torch_twin)
@@ -77,7 +88,9 @@ def values(subject: Subject) -> Iterator[Comparison]:
     like = tensor_like(layer)
     trace = layer.trace(like(sample.inputs), as_state(tuple(like(s) for s in sample.state)))
     expected = sample.vectors()
-    yield compare("every vector over time", [(array(trace[name]), v) for name, v in expected.items()], FLOAT64)
+    yield compare(
+        "every vector over time", [(array(trace[name]), v) for name, v in expected.items()], FLOAT64
+    )
 
 
 def gradients(subject: Subject) -> Iterator[Comparison]:
@@ -86,7 +99,9 @@ def gradients(subject: Subject) -> Iterator[Comparison]:
     layer = subject.layer(sample)
     found = run(sample, layer).gradients()
     yield compare("gradients against complex step", found.pairs(by_complex_step(sample)), FLOAT64)
-    yield compare("gradients against central differences", found.pairs(by_differences(sample, layer)), DIFFERENCES)
+    yield compare(
+        "gradients against central differences", found.pairs(by_differences(sample, layer)), DIFFERENCES
+    )
     yield Comparison("torch.autograd.gradcheck (0 passes, 1 fails)", 0.0 if _gradcheck(subject) else 1.0, 0.5)
 
 
@@ -135,7 +150,9 @@ def ways_of_use(subject: Subject) -> Iterator[Comparison]:
     pairs = zip(map(array, _flat((output.transpose(0, 1), last))), whole, strict=True)
     yield compare("batch first", pairs, FLOAT64)
     singles = [layer(x[:, b], _each(state, lambda s, b=b: s[:, b])) for b in range(BATCH)]
-    pairs = zip((array(torch.stack(v, 1)) for v in zip(*map(_flat, singles), strict=True)), whole, strict=True)
+    pairs = zip(
+        (array(torch.stack(v, 1)) for v in zip(*map(_flat, singles), strict=True)), whole, strict=True
+    )
     yield compare("one sequence at a time", pairs, FLOAT64)
     if subject.cell.inputs:  # torch does not pack sequences without features
         yield compare("packed against one at a time", _packed(layer, x, state), FLOAT64)
@@ -171,16 +188,18 @@ def options(subject: Subject) -> Iterator[Comparison]:
     if (unbiased := _without_biases(subject.cell)) is not None:
         bare = subject.sample(unbiased)
         found, (outputs, last) = run(bare, subject.layer(bare, bias=False)), bare.values()
-        yield compare("without biases", [(array(found.output), outputs), *_zip_arrays(found.last, last)], FLOAT64)
+        yield compare(
+            "without biases", [(array(found.output), outputs), *_zip_arrays(found.last, last)], FLOAT64
+        )
     if subject.cell.inputs and subject.cell.output and "m" in subject.cell.axes(subject.cell.inputs[0]):
         yield compare("two layers, both directions", _two_layers(subject), FLOAT64)
 
 
 def _without_biases(cell: Cell) -> Cell | None:
-    """The cell without biases, if it has some and is still a cell without them (σ(b) alone would be nothing)."""
+    """The cell without biases, if it has some and is still a cell without them (σ(b) would be nothing)."""
     try:
         return cell.without_biases() if cell.biases else None
-    except derive.MalformedCell:
+    except MalformedCell:
         return None
 
 
@@ -190,9 +209,11 @@ def _two_layers(subject: Subject) -> Iterator[tuple[Array, Array]]:
     output, last = layer(tensor_like(layer)(sample.inputs))
     data, lasts = sample.inputs, []
     for _, pair in _by_layer(layer):
-        forward, backward = ({n: array(getattr(half.cell, n)) for n in subject.cell.parameters} for half in pair)
-        there, last_there = derive.evaluate(subject.cell, forward, data)
-        back, last_back = derive.evaluate(subject.cell, backward, data[::-1])
+        forward, backward = (
+            {n: array(getattr(half.cell, n)) for n in subject.cell.parameters} for half in pair
+        )
+        there, last_there = evaluate(subject.cell, forward, data)
+        back, last_back = evaluate(subject.cell, backward, data[::-1])
         data = np.concatenate([there, back[::-1]], -1)
         lasts += [last_there, last_back]
     yield array(output), data

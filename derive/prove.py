@@ -1,0 +1,83 @@
+"""What is decided about a cell so far: claims that its structure settles.
+
+Jacobian bounds, ranges and the prover are not here yet; what they will decide is not claimed.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import sympy
+
+from derive.anatomy import Write, gates, is_shadow, memories, states, write
+from derive.catalogue import cell as catalogued
+from derive.cell import Cell
+from derive.claim import Claim
+from derive.show.text import typeset
+from derive.structure import carries_with, convex, reads_bounded
+from derive.symbols import Vector
+
+LARGEST_SEARCH = 6
+"""Gate settings are tried one by one; a write with more gates than this is left undecided."""
+
+
+def prove(cell: Cell | str) -> list[Claim]:
+    """The claims about a cell that its structure decides, each with a certificate that ``recheck`` verifies.
+
+    For each state: whether a setting of the gates carries it unchanged, whether everything read from it is bounded,
+    and whether [-1, 1] is invariant.  What these methods cannot settle is ``unknown``.
+    """
+    subject = catalogued(cell)
+    claims: list[Claim] = []
+    for found in memories(subject):
+        claims += [_carry(subject, found), reads_bounded(subject, found), convex(subject, found)]
+    for state in states(subject):
+        if not write(subject, state).is_incremental:
+            claims.append(_not_incremental(subject, state.name, is_shadow(subject, state)))
+    return claims
+
+
+def forget_biases(cell: Cell | str, value: float = 1.0) -> dict[str, float]:
+    """The initial biases that make each memory's forget gate start open: ``{"b_f": 1.0}`` for the LSTM.
+
+    The forget gate is found as the carry of a state's write; where the carry is 1 - i, the sign is turned.
+    """
+    subject = catalogued(cell)
+    found: dict[str, float] = {}
+    for memory in memories(subject):
+        for gate in gates(subject):
+            sign = 1 if memory.carry == gate else -1 if memory.carry == 1 - gate else 0
+            added = {p.name for p in subject.equations[gate].atoms() if getattr(p, "name", None) in subject.biases}
+            found |= {bias: sign * value for bias in added if sign}
+    return found
+
+
+def _carry(cell: Cell, memory: Write) -> Claim:
+    """The first setting of the gates at 0 or 1 that returns the state unchanged."""
+    switches = _switches(cell, memory)
+    for setting in product((0, 1), repeat=len(switches)) if len(switches) <= LARGEST_SEARCH else ():
+        claim = carries_with(cell, memory, dict(zip(switches, setting, strict=True)))
+        if claim.status == "proved":
+            return claim
+    name = typeset(memory.state.name)
+    return Claim(
+        name=f"carries-{memory.state.name}",
+        statement=f"some setting of the gates returns {name} unchanged",
+        status="unknown",
+        method=f"tried every setting of {', '.join(g.name for g in switches) or 'no gates'} at 0 and 1; none carries",
+    )
+
+
+def _switches(cell: Cell, memory: Write) -> list[Vector]:
+    present = sympy.Add(memory.carry, memory.increment).atoms(Vector)
+    return [g for g in gates(cell) if g in present]
+
+
+def _not_incremental(cell: Cell, state: str, shadow: bool) -> Claim:
+    what = "it is a shadow of another state" if shadow else "its past does not enter its write elementwise"
+    return Claim(
+        name=f"carries-{state}",
+        statement=f"some parameters return {typeset(state)} unchanged for every value",
+        status="unknown",
+        method=f"{what}; whether parameters exist is for the prover, which is not built yet",
+    )

@@ -1,0 +1,59 @@
+"""The command train: options, errors, a tiny run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codegen.cli import run
+
+TINY = ["--hidden-size", "8", "--embedding-size", "8", "--batch-size", "10", "--bptt", "10", "--epochs", "1"]
+
+
+def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "gru", "--data", "embedded", *TINY, "--run-dir", str(tmp_path / "run"), "--test"]
+    assert run(command) == 0
+    printed = capsys.readouterr()
+    assert "best epoch 1" in printed.out
+    assert "test:" in printed.out
+    assert "epoch  1" in printed.err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert '"b_z": 1.0' in json.dumps(config)
+    assert run(command) == 0  # finished already: nothing is trained again
+    assert "best epoch 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "no-such-folder"], "ptb.train.txt"),
+        (["--data", "embedded", "--initialization", "artcle"], "article"),
+        (["--data", "embedded", "--bias", "b_z"], "NAME=VALUE"),
+        (["--data", "embedded", "--bias", "b_y=1", *TINY], "b_y"),
+        (["--data", "embedded", "--backend", "nope"], "unknown backend"),
+        (["--data", "embedded", "--learning-rate", "-1"], "learning_rate"),
+    ],
+)
+def test_wrong_options_say_what_was_expected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(["train", "gru", *arguments, "--run-dir", str(tmp_path / "run")]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_no_data_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("CELLWRIGHT_PTB", raising=False)
+    assert run(["train", "gru"]) == 2
+    printed = capsys.readouterr().err
+    assert "--data" in printed
+    assert "CELLWRIGHT_PTB" in printed
+
+
+def test_a_diverging_run_fails_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "vanilla", "--data", "embedded", *TINY, "--learning-rate", "1e38", "--run-dir", str(tmp_path / "r")]
+    assert run(command) == 1
+    assert "learning rate" in capsys.readouterr().err
