@@ -11,9 +11,9 @@ import derive
 from codegen.building import build
 from codegen.checking import check
 from codegen.emission import emit
-from codegen.files import write_atomic
 from codegen.report import Trained, report_html
 from codegen.training import Corpus, LanguageModel, RichProgress, TrainingConfig, embedded_corpus, train
+from codegen.training.files import write_atomic
 
 CELLS = ("pseudo-lstm", "lstm")
 SIZE = 128
@@ -34,7 +34,9 @@ def run_demo(output: Path, epochs: int, console: Console) -> Path:
     console.print(f"corpus: {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} types\n")
     trained = [_one(name, output, corpus, epochs, console) for name in CELLS]
     page = output / "report.html"
-    write_atomic(page, report_html("Cellwright: from the vanilla RNN to the LSTM", INTRODUCTION, trained).encode())
+    write_atomic(
+        page, report_html("Cellwright: from the vanilla RNN to the LSTM", INTRODUCTION, trained).encode()
+    )
     console.print(_farewell(output, page), markup=False)
     return page
 
@@ -64,7 +66,13 @@ def _one(name: str, output: Path, corpus: Corpus, epochs: int, console: Console)
     model = LanguageModel(build(cell, SIZE, SIZE), len(corpus.vocabulary), SIZE, SIZE)
     with RichProgress(console) as progress:
         result = train(
-            model, corpus, config, output / "runs" / name, on_step=progress.on_step, on_epoch=progress.on_epoch, resume=False
+            model,
+            corpus,
+            config,
+            output / "runs" / name,
+            on_step=progress.on_step,
+            on_epoch=progress.on_epoch,
+            resume=False,
         )
     console.print()
     return Trained(cell, derivation, report, source, result.history)

@@ -66,12 +66,16 @@ def _section(item: Trained) -> str:
 
 
 def _summary(trained: Sequence[Trained]) -> str:
-    rows = ["<table><tr><th>cell</th><th>best epoch</th><th>nats a word</th><th>perplexity</th><th>max |state|</th></tr>"]
+    rows = [
+        "<table><tr><th>cell</th><th>best epoch</th><th>nats a word</th><th>perplexity</th><th>max |state|</th></tr>"
+    ]
     for item in trained:
         best = min(item.history, key=lambda r: r.valid.nats)
         peak = max(r.max_state for r in item.history)
         values = (best.epoch, f"{best.valid.nats:.4f}", f"{best.valid.perplexity:.1f}", f"{peak:.1f}")
-        rows.append(f"<tr><td>{html.escape(item.cell.name)}</td>{''.join(f'<td>{v}</td>' for v in values)}</tr>")
+        rows.append(
+            f"<tr><td>{html.escape(item.cell.name)}</td>{''.join(f'<td>{v}</td>' for v in values)}</tr>"
+        )
     return "".join([*rows, "</table>"])
 
 
@@ -91,7 +95,9 @@ def equations_svg(cell: Cell) -> str:
     lines = [f"${notation(symbol)} = {notation(expr)}$" for symbol, expr in cell.equations.items()]
     figure = Figure(figsize=(7.5, 0.42 * len(lines)))
     for index, line in enumerate(lines):
-        figure.text(0.01, 1 - (index + 0.5) / len(lines), line, fontsize=15, va="center", math_fontfamily="cm")
+        figure.text(
+            0.01, 1 - (index + 0.5) / len(lines), line, fontsize=15, va="center", math_fontfamily="cm"
+        )
     return _svg(figure)
 
 
@@ -103,7 +109,9 @@ def curves_svg(trained: Sequence[Trained]) -> str:
     axes = figure.subplots()
     for item in trained:
         epochs = [r.epoch for r in item.history]
-        axes.plot(epochs, [r.valid.nats for r in item.history], marker="o", markersize=4, label=item.cell.name)
+        axes.plot(
+            epochs, [r.valid.nats for r in item.history], marker="o", markersize=4, label=item.cell.name
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation loss, nats a word")
     axes.spines[["top", "right"]].set_visible(False)

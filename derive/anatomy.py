@@ -169,7 +169,7 @@ def map_reads(cell: Cell, expr: sympy.Expr, source: Quantity, replace: Replace) 
     def visit(node: sympy.Expr, around: tuple[Vector, ...]) -> sympy.Expr:
         if node == source or (isinstance(node, Activated) and node.argument == source):
             return replace(node, around)
-        if not node.args or source not in node.atoms(Quantity):
+        if not node.args or source not in atoms(node):
             return node
         if isinstance(node, Linear):
             return Linear(node.map, visit(node.vector, ()))

@@ -52,8 +52,10 @@ class Counts:
 
     def __str__(self) -> str:
         return (
-            f"{polynomial(self.parameters)} parameters; a step: {polynomial(self.multiply_adds)} multiply-adds, "
-            f"{polynomial(self.elementwise)} elementwise operations, {polynomial(self.activations)} activations"
+            f"{polynomial(self.parameters)} parameters; "
+            f"a step: {polynomial(self.multiply_adds)} multiply-adds, "
+            f"{polynomial(self.elementwise)} elementwise operations, "
+            f"{polynomial(self.activations)} activations"
         )
 
 

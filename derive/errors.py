@@ -71,5 +71,6 @@ class EvaluationError(DeriveError, ValueError):
 
 def nearest(name: str, known: Iterable[str], *, none: str = ".") -> str:
     """How a sentence about an unknown name ends: ``; did you mean 'gru'?``, or ``none``."""
-    matches = difflib.get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    lowered = {str(k).lower(): str(k) for k in known}  # GRU is near gru
+    matches = [lowered[m] for m in difflib.get_close_matches(str(name).lower(), lowered, n=3, cutoff=0.5)]
     return f"; did you mean {' or '.join(repr(m) for m in matches)}?" if matches else none

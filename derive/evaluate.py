@@ -79,8 +79,9 @@ def evaluate(
         sizes = check_shapes(cell, params, inputs)
         state = [np.zeros((*batch, *(sizes[a] for a in cell.axes(s)))) for s in cell.states]
     elif not isinstance(state, tuple | list) or len(state) != len(cell.states):
-        kind = f"{len(state)} arrays" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
-        raise EvaluationError(f"{cell.name}: state is {kind}, expected a tuple of {cell.states}")
+        sized = isinstance(state, tuple | list)
+        given = f"a tuple of {len(state)}" if sized else f"of type {type(state).__name__}"
+        raise EvaluationError(f"{cell.name}: state is {given}, expected a tuple of {cell.states}")
     state = tuple(_number(s) for s in state)
     sizes = check_shapes(cell, params, inputs, state)
     outputs = []
@@ -100,17 +101,15 @@ def check_shapes(
     unknown = [name for name in params if name not in cell.parameters]
     if missing or unknown:
         near = nearest(unknown[0], cell.parameters, none="") if unknown else ""
-        complaints = [f"missing parameters {missing}"] * bool(missing) + [f"unknown {unknown}{near}"] * bool(
-            unknown
-        )
-        expected = f"expected {dict(cell.parameters)}"
-        raise EvaluationError(f"{cell.name}: {', '.join(complaints)}\n  {expected}")
+        complaints = [f"missing parameters {missing}"] if missing else []
+        complaints += [f"unknown parameters {unknown}{near}"] if unknown else []
+        expected = ", ".join(f"{name} ({', '.join(axes)})" for name, axes in cell.parameters.items())
+        raise EvaluationError(f"{cell.name}: {', '.join(complaints)}\n  expected {expected}")
     batch = inputs.shape[1:-1]
     found = [(name, (), cell.parameters[name], np.shape(params[name])) for name in cell.parameters]
     found += [(name, batch, cell.axes(name), inputs.shape[1:]) for name in cell.inputs]
-    found += [
-        (f"state {s}", batch, cell.axes(s), v.shape) for s, v in zip(cell.states, state or (), strict=False)
-    ]
+    given = zip(cell.states, state or (), strict=False)
+    found += [(f"state {s}", batch, cell.axes(s), v.shape) for s, v in given]
     sizes: dict[str, int] = {}
     for name, lead, axes, shape in found:
         known = dict(sizes)
@@ -121,9 +120,8 @@ def check_shapes(
             raise EvaluationError(f"{cell.name}: {name} has shape {shape}, expected ({wanted})")
     unsized = sorted({a for s in cell.states for a in cell.axes(s)} - set(sizes))
     if unsized:
-        raise EvaluationError(
-            f"{cell.name}: no parameter has the axis {unsized[0]}; pass a state to give its size"
-        )
+        problem = f"no parameter has the axis {unsized[0]}; pass a state to give its size"
+        raise EvaluationError(f"{cell.name}: {problem}")
     return sizes
 
 

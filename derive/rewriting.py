@@ -32,9 +32,7 @@ def on_memory(cell: Cell, state: str | None, work: Callable[[Cell, Write], Resul
     if state is not None:
         target = write(cell, named_state(cell, state))
         if not target.is_incremental:
-            raise refuse(
-                cell, f"{state} does not carry its past; the rule needs an incremental write", target.site
-            )
+            raise refuse(cell, f"{state} does not carry its past; the rule needs one that does", target.site)
         return work(cell, target)
     found = memories(cell)
     if not found:
@@ -49,7 +47,7 @@ def on_memory(cell: Cell, state: str | None, work: Callable[[Cell, Write], Resul
 
 
 def fresh(cell: Cell, name: str, also: Set[str] = frozenset()) -> str:
-    """The name, or the name with the first free number behind it; ``also`` lists more names that are taken."""
+    """The name, or the name with the first free number behind it; the names in ``also`` are taken."""
     taken = {q.label for q in cell.symbols.values()} | also
     return next(n for n in (name, *(f"{name}{k}" for k in range(2, 1000))) if n not in taken)
 

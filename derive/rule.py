@@ -44,7 +44,7 @@ class Rule:
     ``buys`` what must hold afterwards.  ``options`` lists the choices of each option, the default first;
     ``search`` says which of them a search for derivations tries (an empty tuple: the rule is no move of a
     search).  ``lowers`` says which counts of :func:`derive.search.features` the rule may lower, and by how
-    much for each state; searches prune with it.
+    much for each memory; searches prune with it.
     """
 
     name: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy
 
-from derive.anatomy import states
+from derive.anatomy import is_shadow, states
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 from derive.colours import key, subexpressions
@@ -130,20 +130,26 @@ def _added(nodes: Set[sympy.Basic]) -> set[Parameter]:
     return {p for n in sums for p in n.args if isinstance(p, Parameter)}
 
 
-def _within_reach(goal: Cell) -> Callable[[Cell], bool]:
-    """Whether a cell has no more of anything than the goal has, and what rules can still take away."""
-    allowed = dict(features(goal))
-    for rule in rules().values():
-        for feature, amount in rule.lowers.items():
-            allowed[feature] += amount * len(goal.states)
+def _within_reach(goal: Cell) -> Callable[[Cell, Set[str]], bool]:
+    """Whether a cell has no more of anything than the goal has, and what rules can still take away.
 
-    def keep(cell: Cell) -> bool:
-        return all(found <= allowed[feature] for feature, found in features(cell).items())
+    A rule that takes away does so once for each memory, and not again where its work is done.
+    """
+    has = features(goal)
+    memories = sum(not is_shadow(goal, s) for s in states(goal))
+    takers = [rule for rule in rules().values() if rule.lowers]
+
+    def keep(cell: Cell, done: Set[str] = frozenset()) -> bool:
+        spare = Counter[str]()
+        for rule in takers:
+            times = memories - (rule.name in done)
+            spare.update({feature: amount * times for feature, amount in rule.lowers.items()})
+        return all(found <= has[feature] + spare[feature] for feature, found in features(cell).items())
 
     return keep
 
 
-def path(a: Cell | str, b: Cell | str, *, max_cells: int = 600) -> Derivation:
+def path(a: Cell | str, b: Cell | str, *, max_cells: int = 200) -> Derivation:
     """A shortest derivation from a to a cell equal to b (up to renaming and reparameterization).
 
     Raises :class:`~derive.errors.NoPath` when the rules do not lead there, or not within ``max_cells`` cells.
@@ -181,6 +187,8 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
         if _key(node.cell) in seen:
             continue
         ahead = prospects(node.cell)
+        if not keep(node.cell, ahead.done):
+            continue
         missing, surplus = len(wanted - ahead.done), len(ahead.done - wanted)
         if -depth + missing > total:
             heappush(queue, (-depth + missing, surplus, depth, next(order), node))

@@ -137,7 +137,8 @@ def reads_bounded(cell: Cell, write: Write) -> Claim:
         )
     return Claim(
         name=f"squashed-reads-{write.state.name}",
-        statement=f"every read of {name} passes an activation of bounded range and stays in {_interval(union)}",
+        statement=f"every read of {name} passes an activation of bounded range and stays in "
+        f"{_interval(union)}",
         status="proved",
         method="reads of the state",
         certificate={"reads": [(symbol.name, str(read)) for symbol, read in reads]},

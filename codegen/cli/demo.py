@@ -23,4 +23,4 @@ def demo(
     """Derive the pseudo LSTM and the LSTM; emit, check and train both; write an HTML report."""
     from codegen.demo import run_demo  # torch takes seconds to import
 
-    run_demo(output, epochs, Console(highlight=False))
+    run_demo(output, epochs, Console(highlight=False, soft_wrap=True))

@@ -11,7 +11,7 @@ from codegen.training.evaluation import Loss, evaluate
 from codegen.training.initialization import INITIALIZATIONS, Initialization, initialize
 from codegen.training.log import EpochReport, StepReport
 from codegen.training.loop import TrainingResult, train
-from codegen.training.model import LanguageModel, RecurrentLayer
+from codegen.training.model import LanguageModel, Layer
 from codegen.training.progress import RichProgress
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "EpochReport",
     "Initialization",
     "LanguageModel",
+    "Layer",
     "Loss",
-    "RecurrentLayer",
     "RichProgress",
     "StepReport",
     "TrainingConfig",

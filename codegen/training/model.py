@@ -19,7 +19,7 @@ CHUNK = 300
 HAS_CHUNKED_LOSS = hasattr(F, "linear_cross_entropy")
 
 
-class RecurrentLayer(Protocol):
+class Layer(Protocol):
     """What the model needs of a layer; `codegen.build` gives one. It must also be an `nn.Module`."""
 
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -45,11 +45,9 @@ class LanguageModel(nn.Module):
         hidden_size: the layer's state size n.
     """
 
-    layer: RecurrentLayer
+    layer: Layer
 
-    def __init__(
-        self, layer: RecurrentLayer, vocabulary_size: int, embedding_size: int, hidden_size: int
-    ) -> None:
+    def __init__(self, layer: Layer, vocabulary_size: int, embedding_size: int, hidden_size: int) -> None:
         super().__init__()
         if not isinstance(layer, nn.Module):
             raise TypeError(f"layer is a {type(layer).__name__}; expected an nn.Module")

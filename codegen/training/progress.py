@@ -37,7 +37,6 @@ class RichProgress:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
         )
         self._task: TaskID | None = None
 

@@ -140,7 +140,8 @@ def _lone_product(face: Interface) -> Product | None:
 
 
 def _prepare(face: Interface) -> list[str]:
-    doc = '"""What all steps share: matrices that act on the same vector, stacked."""'
+    stacks = "matrices that act on the same vector, stacked"
+    doc = f'"""What all steps share{", computed once" if face.plan.once else f": {stacks}"}."""'
     return [f"def prepare(self) -> {face.prepared.type}:", *indent([doc, *face.prepare_lines])]
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 import sympy
 
 from codegen.plan import SpreadMean
+from derive.evaluate import value
 from derive.show.notation import ATOM, FACTOR, PRODUCT, Notation
 from derive.symbols import Activated, Linear, Quantity
+from derive.wellformed import axes_of
 
 _HALF = sympy.Rational(1, 2)
 
@@ -26,6 +28,10 @@ class TorchNotation(Notation):
     def _spell(self, expr: sympy.Expr) -> tuple[str, int]:
         if isinstance(expr, Quantity) and expr in self.inlined:
             return self.inlined[expr]
+        if not expr.is_Number and not axes_of(expr):
+            return self.number(
+                sympy.Float(float(value(expr, {})), 17)
+            )  # √2, tanh(1): torch takes no bare numbers
         return super()._spell(expr)
 
     def quantity(self, symbol: Quantity) -> str:

@@ -30,10 +30,8 @@ def read_after_write(cell: Cell, state: str | None = None, shadow: str = "h") ->
     return on_memory(cell, state, work)
 
 
-def _products(cell: Cell, candidate: Vector) -> set[sympy.Expr]:
-    return {
-        node for node in sympy.preorder_traversal(cell.equations[candidate]) if isinstance(node, sympy.Mul)
-    }
+def _products(expr: sympy.Expr) -> set[sympy.Expr]:
+    return {node for node in sympy.preorder_traversal(expr) if isinstance(node, sympy.Mul)}
 
 
 def _pass_shadow(cell: Cell, target: Write, read: sympy.Expr, name: str) -> Rewrite:

@@ -115,7 +115,10 @@ def gate_gate_reads(cell: Cell, state: str | None = None) -> Rewrite:
             if new != cell.equations[g]:
                 changed[g] = new
         if not changed:
-            raise already(cell, f"no gate reads {raw} ungated", next(iter(gates(cell))))
+            gated_already = next((g for g in gates(cell) if cell.equations[g].has(gated)), None)
+            if gated_already is not None:
+                raise already(cell, f"{gated_already} already reads {raw} through {o}", gated_already)
+            raise refuse(cell, f"no gate besides {o} reads {raw}", o)
         after = cell.replace(equations=schedule(dict(cell.equations) | changed))
         hold = {shadow.prev: raw} if shadow else {o: 1}
 

@@ -32,15 +32,17 @@ def write_incrementally(cell: Cell, state: str | None = None) -> Rewrite:
 
 
 def _overwritten(cell: Cell, state: str | None) -> State:
-    refusal: RuleDoesNotApply | None = None
+    done: RuleDoesNotApply | None = None
+    shadow: RuleDoesNotApply | None = None
     for s in states(cell) if state is None else (named_state(cell, state),):
         found = write(cell, s)
         if found.is_incremental:
-            refusal = refusal or already(cell, f"{s} is already written incrementally", found.site)
+            done = done or already(cell, f"{s} is already written incrementally", found.site)
         elif is_shadow(cell, s):
-            refusal = refusal or refuse(cell, f"{s} is a shadow of another state, not a memory", s)
+            shadow = shadow or refuse(cell, f"{s} is a shadow of another state, not a memory", s)
         else:
             return s
+    refusal = done or shadow
     assert refusal is not None, "a cell has a state"
     raise refusal
 
@@ -67,8 +69,9 @@ def gate_write(cell: Cell, state: str | None = None, gate: str = "i") -> Rewrite
 
 
 def _is_gated(cell: Cell, increment: sympy.Expr) -> bool:
-    terms = sympy.Add.make_args(increment)
-    return all(gate_factors(cell, term) for term in terms)
+    """Whether a gate multiplies something in every term; a candidate that is a fraction gates nothing."""
+    terms = [term.as_coeff_Mul()[1] for term in sympy.Add.make_args(increment)]
+    return all(term.is_Mul and gate_factors(cell, term) for term in terms)
 
 
 def gate_forget(cell: Cell, state: str | None = None, gate: str = "f") -> Rewrite:
@@ -112,7 +115,7 @@ def couple_forget_to_write(cell: Cell, state: str | None = None) -> Rewrite:
             raise already(
                 cell, f"{forget} gates both what {target.state} forgets and what is written", target.site
             )
-        if not writers:
+        if not writers or target.increment.as_coeff_Mul()[1] in writers:
             raise refuse(cell, f"what is written to {target.state} has no write gate of its own", target.site)
         i = writers[0]
         others = [s for s, e in cell.equations.items() if s != target.site and i in e.atoms(Vector)]

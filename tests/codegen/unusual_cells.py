@@ -55,7 +55,10 @@ UNUSUAL = (
     Cell("means", {a: tanh(mean(s.prev)), s: tanh(W @ mean(s.prev) + U @ x) + a}, output=s),
     Cell(
         "layer-normalized",
-        {a: W @ s.prev + U @ x, s: tanh(p * (a - mean(a)) / (variance(a) + Rational(1, 10)) ** Rational(1, 2))},
+        {
+            a: W @ s.prev + U @ x,
+            s: tanh(p * (a - mean(a)) / (variance(a) + Rational(1, 10)) ** Rational(1, 2)),
+        },
         output=s,
     ),
     Cell("powers", {s: (tanh(W @ s.prev + U @ x) ** 2 + 1) ** Rational(-1, 2) + tanh(s.prev) ** 3}, output=s),
@@ -70,6 +73,15 @@ UNUSUAL = (
         },
         output=s,
     ),
-    Cell("awkward-names", {Vector("F"): sigmoid(W @ s.prev), Vector("_v"): 1 - Vector("F"), s: Vector("_v")}, output=s),
+    Cell(
+        "awkward-names",
+        {Vector("F"): sigmoid(W @ s.prev), Vector("_v"): 1 - Vector("F"), s: Vector("_v")},
+        output=s,
+    ),
+    Cell(
+        "constants",
+        {s: Rational(2) ** Rational(1, 2) * tanh(W @ s.prev + U @ x) * tanh(1) + s.prev / 7},
+        output=s,
+    ),
 )
 """Each of them well-formed, and each a way in which a code generator might trip."""

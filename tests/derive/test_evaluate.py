@@ -266,11 +266,10 @@ def test_without_parameters_the_state_gives_the_size() -> None:
 
 def test_what_reads_neither_input_nor_state_is_the_same_in_the_whole_batch() -> None:
     h, c = State("h"), State("c")
-    constant = Cell("constant", {h: tanh(b), c: h.prev + c.prev}, output=h)
-    outputs, final = evaluate(constant, {"b": np.array([0.0, 1.0])}, np.zeros((3, 4, 0)))
-    assert outputs.shape == (3, 4, 2)
-    assert [v.shape for v in final] == [(4, 2), (4, 2)]
-    np.testing.assert_array_equal(outputs, np.broadcast_to(np.tanh([0.0, 1.0]), (3, 4, 2)))
+    constant = Cell("constant", {h: tanh(b), c: h.prev + c.prev})
+    _, final = evaluate(constant, {"b": np.array([0.0, 1.0])}, np.zeros((3, 4, 0)))
+    np.testing.assert_array_equal(final[0], np.broadcast_to(np.tanh([0.0, 1.0]), (4, 2)))
+    np.testing.assert_array_equal(final[1], 2 * final[0])
     final[0][0, 0] = 7  # its own memory, not a view of one row
     assert final[0][1, 0] == 0
 
@@ -292,10 +291,8 @@ def test_a_linear_map_contracts_its_own_axis() -> None:
 
 
 def test_mean_variance_and_powers() -> None:
-    norm = Cell(
-        "norm", {s: s.prev / (variance(s.prev) + 1) ** Rational(1, 2) + mean(s.prev) ** 2 / 4}, output=s
-    )
-    (out,), _ = evaluate(norm, {}, np.zeros((1, 0)), (np.array([1.0, 2.0, 6.0]),))
+    norm = Cell("norm", {s: s.prev / (variance(s.prev) + 1) ** Rational(1, 2) + mean(s.prev) ** 2 / 4})
+    _, (out,) = evaluate(norm, {}, np.zeros((1, 0)), (np.array([1.0, 2.0, 6.0]),))
     var = (4 + 1 + 9) / 3
     np.testing.assert_allclose(out, [v / math.sqrt(var + 1) + 9 / 4 for v in (1, 2, 6)], rtol=1e-15)
 
@@ -303,10 +300,8 @@ def test_mean_variance_and_powers() -> None:
 def test_sums_products_and_numbers() -> None:
     f = Vector("f")
     odd = Cell("odd", {f: sigmoid(b), s: 3 * f * s.prev - Rational(1, 2) * (1 - f) * (W @ (2 * s.prev)) + 1})
-    w = np.array([[0.0, 1.0], [2.0, 0.0]])
-    _, (final,) = evaluate(
-        odd, {"W": w, "b": np.array([0.0, 0.0])}, np.zeros((1, 0)), (np.array([1.0, -2.0]),)
-    )
+    params = {"W": [[0, 1], [2, 0]], "b": [0, 0]}
+    _, (final,) = evaluate(odd, params, np.zeros((1, 0)), ([1, -2],))
     np.testing.assert_allclose(final, [1.5 * 1 - 0.25 * -4 + 1, 1.5 * -2 - 0.25 * 4 + 1], rtol=1e-15)
 
 
@@ -326,15 +321,15 @@ ERRORS = {
     "a parameter is missing": (_spoilt(params={"W_i": None}), r"lstm: missing parameters \['W_i'\]"),
     "a parameter is unknown": (
         _spoilt(params={"W_j": ONES((3, 3))}),
-        r"lstm: unknown \['W_j'\]; did you mean 'W_i'",
+        r"lstm: unknown parameters \['W_j'\]; did you mean '",
     ),
     "a name is wrong": (
         _spoilt(params={"b_i": None, "bi": ONES(3)}),
-        r"lstm: missing parameters \['b_i'\], unknown \['bi'\]; did you mean 'b_i'",
+        r"lstm: missing parameters \['b_i'\], unknown parameters \['bi'\]; did you mean 'b_i'",
     ),
     "all are listed": (
         _spoilt(params={"W_i": None}),
-        r"expected \{'W_i': \('n', 'n'\), 'U_i': \('n', 'm'\), ",
+        r"expected W_i \(n, n\), U_i \(n, m\), b_i \(n\), W_o ",
     ),
     "a matrix is transposed": (
         _spoilt(params={"U_o": ONES((2, 3))}),
@@ -376,13 +371,13 @@ ERRORS = {
     ),
     "one state of two": (
         _spoilt(state=(ONES((2, 3)),)),
-        r"lstm: state is 1 arrays, expected a tuple of \('h', 'c'\)",
+        r"lstm: state is a tuple of 1, expected a tuple of \('h', 'c'\)",
     ),
     "a bare array": (
         _spoilt(state=ONES((2, 2, 3))),
-        r"lstm: state is a ndarray, expected a tuple of \('h', 'c'\)",
+        r"lstm: state is of type ndarray, expected a tuple of \('h', 'c'\)",
     ),
-    "a number": (_spoilt(state=0), r"lstm: state is a int, expected a tuple of \('h', 'c'\)"),
+    "a number": (_spoilt(state=0), r"lstm: state is of type int, expected a tuple of \('h', 'c'\)"),
 }
 
 

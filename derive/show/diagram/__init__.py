@@ -18,4 +18,4 @@ def diagram(cell: Cell | str) -> str:
     cell = find(cell)
     nodes = operations(cell)
     placement = place(nodes, edges(nodes))
-    return draw(nodes, placement, cell.output, cell.title or cell.name, str(cell))
+    return draw(nodes, placement, output=cell.output, title=cell.title or cell.name, description=str(cell))

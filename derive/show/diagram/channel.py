@@ -14,7 +14,7 @@ FEW = 6
 
 @dataclass(frozen=True)
 class Trunk:
-    """A tree's vertical piece in a gap: it enters from the left at one height and leaves to the right at several."""
+    """A tree's vertical piece in a gap: in from the left at one height, out to the right at several."""
 
     left: float
     right: tuple[float, ...]

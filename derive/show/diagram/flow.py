@@ -1,7 +1,7 @@
-"""What each wire carries: the state on its way through the step, a read of the past, or something made in this step.
+"""What each wire carries: the state on its way through the step, a read of the past, or a value of this step.
 
-The *carry* of a state is every path from its past to its present through sums and elementwise products alone, linear in
-that past.  Every other use of a past state is a *read*.
+The *carry* of a state is every path from its past to its present through sums and elementwise products alone,
+linear in that past.  Every other use of a past state is a *read*.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _carries(nodes: Sequence[Node]) -> set[tuple[int, int]]:
 
 
 def _linear_wires(nodes: Sequence[Node], start: int) -> dict[int, list[int]]:
-    """For each node that is linear, elementwise, in the value of ``start``: the inputs through which it is."""
+    """For each node that is linear, elementwise, in the value of ``start``: the inputs that make it so."""
     found: dict[int, list[int]] = {start: []}
     for index, node in enumerate(nodes):
         slots = [slot for slot, wire in enumerate(node.inputs) if wire.source in found]
@@ -73,7 +73,7 @@ def _keeps_linear(node: Node, slots: list[int]) -> bool:
 
 
 def _past_only(nodes: Sequence[Node]) -> list[bool]:
-    """Whether a node's value is what the past left, squashed or scaled perhaps: nothing of this step is in it."""
+    """Whether a node's value is what the past left, squashed or scaled perhaps, and nothing of this step."""
     found: list[bool] = []
     for node in nodes:
         sources = [wire.source for wire in node.inputs if nodes[wire.source].kind != "parameter"]

@@ -12,6 +12,8 @@ from derive.show.diagram.typeset import width
 Point = tuple[float, float]
 Tree = tuple[int, Flow]
 """The wires that leave one node for one purpose; they are drawn as one tree."""
+Passage = tuple[Tree, int]
+"""A tree in a column that it passes on its way."""
 
 TEXT, SMALL = 15.0, 11.5
 PITCH = 19.0
@@ -67,7 +69,7 @@ def tree(edge: Edge) -> Tree:
 
 
 class Sizes:
-    """The measures of a cell's nodes; all blocks are equally wide, so that a column of gates stands in line."""
+    """The measures of a cell's nodes; all blocks are equally wide, so that gates stand in line."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
@@ -81,7 +83,8 @@ class Sizes:
         if node.kind in CIRCLES:
             return 2 * RADIUS, 2 * RADIUS
         if node.kind == "block":
-            return self.rows + self._value, max(PITCH * len(node.rows) + 6, 46.0 if node.name else 30.0)
+            value = self._value if node.label or node.name else 0.0
+            return self.rows + value, max(PITCH * len(node.rows) + 6, 46.0 if node.name else 30.0)
         text = _widest(node, TEXT, TEXT + 1)
         if node.kind in ENDS:
             return max(text + 22, 46.0), 30.0
@@ -110,13 +113,3 @@ class Sizes:
 
 def _widest(node: Node, label: float, name: float) -> float:
     return max(width(node.label, label), width(node.name, name))
-
-
-def exits(edges: Sequence[Edge]) -> dict[int, list[Flow]]:
-    """The purposes for which wires leave a node; the carry comes first, and keeps the middle."""
-    found: dict[int, list[Flow]] = {}
-    for edge in edges:
-        flows = found.setdefault(edge.source, [])
-        if edge.flow not in flows:
-            flows.append(edge.flow)
-    return {source: sorted(flows) for source, flows in found.items()}

@@ -15,7 +15,7 @@ def n(value: float) -> str:
 
 
 def label(text: Label, x: float, y: float, size: float, style: str = "") -> str:
-    """A label centred at x with the middle of its letters at y; ``dy`` lowers subscripts, as every viewer knows it."""
+    """A label centred at x, its letters' middle at y; ``dy`` lowers subscripts, as all viewers know it."""
     spans: list[str] = []
     level = 0.0
     for run in text:
@@ -30,7 +30,8 @@ def label(text: Label, x: float, y: float, size: float, style: str = "") -> str:
 
 
 def _span(run: Run, scale: float, size: float, dx: float, dy: float) -> str:
-    shifts = "".join(f' {name}="{n(value)}"' for name, value in (("dx", dx), ("dy", dy)) if abs(value) > 0.004)
+    moves = {"dx": dx, "dy": dy}
+    shifts = "".join(f' {name}="{n(value)}"' for name, value in moves.items() if abs(value) > 0.004)
     font = f' font-size="{n(scale)}"' if scale != size else ""
     slant = ' font-style="italic"' if run.italic else ""
     return f"<tspan{shifts}{font}{slant}>{escape(run.text, quote=False)}</tspan>"
@@ -51,4 +52,5 @@ def _accent(run: Run, scale: float, size: float) -> list[str]:
 
 
 def rectangle(box: Box, radius: float, style: str) -> str:
-    return f'<rect x="{n(box.x)}" y="{n(box.y)}" width="{n(box.w)}" height="{n(box.h)}" rx="{n(radius)}" class="{style}"/>'
+    place = f'x="{n(box.x)}" y="{n(box.y)}" width="{n(box.w)}" height="{n(box.h)}"'
+    return f'<rect {place} rx="{n(radius)}" class="{style}"/>'

@@ -1,8 +1,8 @@
 """The operations of one step as a graph: what a diagram draws, before anything has a place.
 
-The graph has a node for each elementwise operation and one *block* for each affine map (with the activation on top of
-it, where there is one): a gate is a single box whose rows say which vector enters through which matrix.  Equal
-expressions are one node, so a squash that four gates read is drawn once.
+The graph has a node for each elementwise operation and one *block* for each affine map (with the activation
+on top of it, where there is one): a gate is a single box whose rows say which vector enters through which
+matrix.  Equal expressions are one node, so a squash that four gates read is drawn once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from derive.cell import Cell
 
 Kind = Literal[
-    "past", "input", "new", "output", "parameter", "tag", "block", "squash", "function", "scale", "product", "sum"
-]
+    "past", "input", "new", "output", "parameter", "tag",
+    "block", "squash", "function", "scale", "product", "sum",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """One term of a block: the weights that it passes through, and whether a wire enters there (a bias has none)."""
+    """One term of a block: the weights that it passes through, and whether a wire enters (none at a bias)."""
 
     label: Label
     wired: bool
@@ -45,8 +46,9 @@ class Wire:
 class Node:
     """An operation, or an end of the step.  ``inputs`` of a block belong to its wired rows, in order.
 
-    ``label`` is what stands in it (nothing for a circle, which has a sign); ``name`` is the vector that it computes, where
-    the name is not written at an end of the step.  ``gate`` tells a block of fractions from a candidate.
+    ``label`` is what stands in it (nothing for a circle, which has a sign); ``name`` is the vector that it
+    computes, where that is not written at an end of the step, and ``symbol`` the same as an identifier.
+    ``gate`` tells a block of fractions from a candidate.
     """
 
     kind: Kind
@@ -81,7 +83,7 @@ class _Builder:
         return len(self.nodes) - 1
 
     def equation(self, symbol: Vector, expr: sympy.Expr) -> None:
-        """Compute a vector; its name is written into its block, or on the wire where it has none of its own."""
+        """Compute a vector; its name is written into its block, or on the wire where it has none."""
         index = self.value(expr)
         node = self.nodes[index]
         if not isinstance(symbol, State) and symbol.name != self.cell.output:
@@ -107,8 +109,7 @@ class _Builder:
 
     def _build(self, expr: sympy.Expr) -> int:
         if isinstance(expr, Quantity):
-            kind: Kind = "past" if isinstance(expr, Previous) else "input" if isinstance(expr, Input) else "parameter"
-            return self.add(Node(kind, name=quantity(expr), symbol=expr.label))
+            return self.add(Node(_source(expr), name=quantity(expr), symbol=expr.label))
         if isinstance(expr, Activated):
             return self._activated(expr)
         if isinstance(expr, Linear):
@@ -133,7 +134,9 @@ class _Builder:
     def _mean(self, expr: Linear) -> int:
         """A mean over units, or the variance that two of them spell."""
         deviating = _deviation(expr)
-        return self._unary("function", upright("mean" if deviating is None else "var"), deviating or expr.vector)
+        if deviating is None:
+            return self._unary("function", upright("mean"), expr.vector)
+        return self._unary("function", upright("var"), deviating)
 
     def _block(self, terms: list[sympy.Expr], activation: Activation | None = None) -> int:
         rows, wires = [], []
@@ -166,7 +169,7 @@ class _Builder:
         if matrix:
             runs.append(quantity(others[0].map))
         label = tuple(run for i, part in enumerate(runs) for run in (*(upright("⊙") if i else ()), *part))
-        tail = upright("⊙") if weights and others and not matrix else ()
+        tail = upright("\u2009⊙") if weights and others and not matrix else ()
         return (*(upright(sign) if sign else ()), *scale, *label, *tail), source
 
     def _sum(self, expr: sympy.Expr) -> int:
@@ -206,6 +209,10 @@ class _Builder:
         size = abs(exponent)
         text = {1: "·", 2: "(·)²", sympy.Rational(1, 2): "√·"}.get(size, f"(·)^{size}")
         return self._unary("function", upright(f"1/{text}" if exponent.is_negative else text), base)
+
+
+def _source(symbol: Quantity) -> Kind:
+    return "past" if isinstance(symbol, Previous) else "input" if isinstance(symbol, Input) else "parameter"
 
 
 def _function(activation: Activation) -> Label:

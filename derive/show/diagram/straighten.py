@@ -1,20 +1,20 @@
 """Wires made straight where nothing stands in the way: each step less is a corner less to follow.
 
-Nodes and passing wires that are joined by straight wires form a *level*.  A level moves, as one, to a height at which
-more of the wires that lead to it or from it are straight too.
+Nodes and passing wires that are joined by straight wires form a *level*.  A level moves, as one, to a height
+at which more of the wires that lead to it or from it are straight too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import networkx as nx
 
 from derive.show.diagram.flow import Edge
-from derive.show.diagram.geometry import CAPTION, CIRCLES, ENDS, Sizes, Tree, tree
+from derive.show.diagram.geometry import CAPTION, CIRCLES, ENDS, Passage, Sizes, Tree, tree
 from derive.show.diagram.layers import Layers
 
-Place = int | tuple[Tree, int]
+Place = int | Passage
 """A node, or a tree's passage through a column."""
 
 CLEAR, ALIKE = 8.0, 10.0
@@ -23,62 +23,79 @@ LITTLE = 14.0
 """How far a level with a block in it may move: the library had reasons for its height."""
 
 
-def straighten(sizes: Sizes, edges: Sequence[Edge], layers: Layers) -> None:
+class Link(NamedTuple):
+    """A piece of a wire between neighbouring columns; it enters its right end ``offset`` below the middle."""
+
+    left: Place
+    right: Place
+    offset: float
+    tree: Tree
+
+
+def straighten(sizes: Sizes, layers: Layers) -> None:
     """Move every level once, those that have the fewest members first."""
-    levels = _Levels(sizes, edges, layers)
+    levels = _Levels(sizes, layers)
     for level in levels.found():
         levels.move(level)
 
 
 class _Levels:
-    def __init__(self, sizes: Sizes, edges: Sequence[Edge], layers: Layers) -> None:
-        self.sizes, self.edges, self.layers = sizes, edges, layers
-        self.carried = {end for e in edges if e.flow == "carry" for end in (e.source, e.target)}
-        self.links = sorted({link for edge in edges for link in self._links(edge)}, key=str)
+    def __init__(self, sizes: Sizes, layers: Layers) -> None:
+        self.sizes, self.layers = sizes, layers
+        carries = [edge for edge in layers.edges if edge.flow == "carry"]
+        self.carried = {end for edge in carries for end in (edge.source, edge.target)}
+        self.places: list[Place] = [*range(len(sizes.nodes)), *layers.passes]
+        self.links = list(dict.fromkeys(link for edge in layers.edges for link in self._links(edge)))
 
-    def _links(self, edge: Edge) -> list[tuple[Place, Place, float, Tree]]:
-        """The pieces of a wire from column to column, with what their right end stands below its place's middle."""
-        place = tree(edge)
+    def _links(self, edge: Edge) -> list[Link]:
         first, last = self.layers.columns[edge.source], self.layers.columns[edge.target]
-        stops: list[Place] = [edge.source, *((place, c) for c in range(first + 1, last)), edge.target]
+        stops: list[Place] = [edge.source, *((tree(edge), c) for c in range(first + 1, last)), edge.target]
         offsets = [0.0] * (len(stops) - 2) + [self.sizes.pin(edge.target, edge.slot)]
-        return [(a, b, offset, place) for a, b, offset in zip(stops, stops[1:], offsets, strict=False)]
+        return [Link(a, b, off, tree(edge)) for a, b, off in zip(stops, stops[1:], offsets, strict=False)]
 
     def _height(self, place: Place) -> float:
         return self.layers.heights[place] if isinstance(place, int) else self.layers.passes[place]
 
-    def _step(self, link: tuple[Place, Place, float, Tree]) -> float:
+    def _step(self, link: Link) -> float:
         """How far the right end of a piece stands below its left end."""
-        a, b, offset, place = link
-        start = self.layers.leave(place, self.edges) if isinstance(a, int) else self._height(a)
-        return self._height(b) + offset - start
+        node = isinstance(link.left, int)
+        start = self.layers.leave(link.tree) if node else self._height(link.left)
+        return self._height(link.right) + link.offset - start
 
     def found(self) -> list[list[Place]]:
+        """The levels, each in the order of its places."""
         graph = nx.Graph()
-        graph.add_nodes_from([*range(len(self.sizes.nodes)), *self.layers.passes])
-        graph.add_edges_from((a, b) for a, b, *rest in self.links if abs(self._step((a, b, *rest))) < 0.01)
-        return sorted((sorted(level, key=str) for level in nx.connected_components(graph)), key=lambda v: (len(v), str(v)))
+        graph.add_nodes_from(self.places)
+        graph.add_edges_from((link.left, link.right) for link in self.links if _straight(self._step(link)))
+        levels = [sorted(level, key=self.places.index) for level in nx.connected_components(graph)]
+        return sorted(levels, key=lambda level: (len(level), self.places.index(level[0])))
 
     def move(self, level: list[Place]) -> None:
-        if any(place in self.carried or (not isinstance(place, int) and place[0][1] == "carry") for place in level):
+        """To where most of its wires are straight, and if there are several, to the nearest."""
+        if any(self._heavy(place) for place in level):
             return
-        steps = [(link, link[0] in level) for link in self.links if (link[0] in level) != (link[1] in level)]
-        shifts = sorted({(1 if out else -1) * self._step(link) for link, out in steps if self._matters(link)}, key=abs)
-        best, most = 0.0, self._straight(level, 0.0)
-        for shift in shifts:
-            if self._free(level, shift) and self._straight(level, shift) > most:
-                best, most = shift, self._straight(level, shift)
+        touching = [link for link in self.links if link.left in level or link.right in level]
+        touching = [link for link in touching if self._matters(link)]
+        steps = {self._step(link) * (1 if link.left in level else -1) for link in touching}
+        best, most = 0.0, self._gain(touching, level, 0.0)
+        for shift in sorted(steps, key=lambda step: (abs(step), step)):
+            if self._free(level, shift) and self._gain(touching, level, shift) > most:
+                best, most = shift, self._gain(touching, level, shift)
         self._shift(level, best)
 
-    def _matters(self, link: tuple[Place, Place, float, Tree]) -> bool:
-        """A circle on a carry is turned into from below or above, so its height is nothing to aim at."""
-        return not (isinstance(link[1], int) and link[1] in self.carried and self.sizes.nodes[link[1]].kind in CIRCLES)
+    def _heavy(self, place: Place) -> bool:
+        """The carry stays where it is: the picture hangs on it."""
+        return place in self.carried if isinstance(place, int) else place[0][1] == "carry"
 
-    def _straight(self, level: list[Place], shift: float) -> int:
+    def _matters(self, link: Link) -> bool:
+        """A circle on a carry is turned into from below or above, so its height is nothing to aim at."""
+        end = link.right
+        return not (isinstance(end, int) and end in self.carried and self.sizes.nodes[end].kind in CIRCLES)
+
+    def _gain(self, touching: list[Link], level: list[Place], shift: float) -> int:
         """How many wires at the level are straight once it has moved."""
         self._shift(level, shift)
-        touching = [link for link in self.links if link[0] in level or link[1] in level]
-        count = sum(abs(self._step(link)) < 0.01 for link in touching if self._matters(link))
+        count = sum(_straight(self._step(link)) for link in touching)
         self._shift(level, -shift)
         return count
 
@@ -90,9 +107,10 @@ class _Levels:
                 self.layers.passes[place] += shift
 
     def _free(self, level: list[Place], shift: float) -> bool:
-        if abs(shift) > LITTLE and any(isinstance(p, int) and self.sizes.nodes[p].kind == "block" for p in level):
+        blocks = any(isinstance(place, int) and self.sizes.nodes[place].kind == "block" for place in level)
+        if blocks and abs(shift) > LITTLE:
             return False
-        rest = [p for p in (*range(len(self.sizes.nodes)), *self.layers.passes) if p not in level]
+        rest = [place for place in self.places if place not in level]
         return all(self._apart(place, other, shift) for place in level for other in rest)
 
     def _apart(self, place: Place, other: Place, shift: float) -> bool:
@@ -100,9 +118,11 @@ class _Levels:
         if self._column(place) != self._column(other):
             return True
         now = self._height(place) - self._height(other)
-        room = (self._half(place) + self._half(other)) or ALIKE - CLEAR
-        passing = not isinstance(place, int) or not isinstance(other, int)
-        return abs(now + shift) >= room + CLEAR and (passing or (now > 0) == (now + shift > 0))
+        between_wires = not isinstance(place, int) and not isinstance(other, int)
+        room = ALIKE if between_wires else self._half(place) + self._half(other) + CLEAR
+        same_order = (now > 0) == (now + shift > 0)
+        wire = not isinstance(place, int) or not isinstance(other, int)
+        return abs(now + shift) >= room and (wire or same_order)
 
     def _column(self, place: Place) -> int:
         return self.layers.columns[place] if isinstance(place, int) else place[1]
@@ -110,4 +130,9 @@ class _Levels:
     def _half(self, place: Place) -> float:
         if not isinstance(place, int):
             return 0.0
-        return (self.sizes(place)[1] + (CAPTION if self.sizes.nodes[place].kind in ENDS else 0.0)) / 2
+        caption = CAPTION if self.sizes.nodes[place].kind in ENDS else 0.0
+        return (self.sizes(place)[1] + caption) / 2
+
+
+def _straight(step: float) -> bool:
+    return abs(step) < 0.01

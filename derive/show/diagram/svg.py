@@ -14,7 +14,8 @@ from derive.show.diagram.wires import path_of, shortened, tip, wires
 
 PAD, LINE = 14.0, 20.0
 STYLE = """\
-text { font-family: "Times New Roman", "Liberation Serif", "STIX Two Text", serif; fill: #1a1a1a; text-anchor: middle }
+text { font-family: "Times New Roman", "Liberation Serif", "STIX Two Text", serif }
+text { fill: #1a1a1a; text-anchor: middle }
 .small { font-family: Helvetica, Arial, "Liberation Sans", sans-serif; fill: #555 }
 .wire { fill: none; stroke-linejoin: round }
 .wire.now { stroke: #333; stroke-width: 1.2 }
@@ -32,15 +33,19 @@ FLOWS: dict[Flow, str] = {"carry": "carry", "read": "read of the past", "now": "
 BLOCKS = {"gate": "gate", "candidate": "candidate", "affine": "linear map"}
 
 
-def draw(nodes: Sequence[Node], placement: Placement, output: str | None, title: str, description: str) -> str:
+def draw(
+    nodes: Sequence[Node], placement: Placement, *, output: str | None, title: str, description: str
+) -> str:
     """The SVG text; the same input gives the same bytes."""
     kinds = {_kind(node) for node in nodes if node.kind == "block"}
     flows = {route.edge.flow for route in placement.routes}
     legend, (legend_width, legend_height) = _legend(flows, kinds, max(placement.width + PAD, 330.0))
     w = max(placement.width, legend_width) + 2 * PAD
     h = placement.height + 12 + legend_height + 2 * PAD
+    below = PAD + placement.height + 12
+    size = f'viewBox="0 0 {n(w)} {n(h)}" width="{n(w)}" height="{n(h)}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {n(w)} {n(h)}" width="{n(w)}" height="{n(h)}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
         f"<title>{escape(title, quote=False)}</title>",
         f"<desc>{escape(description, quote=False)}</desc>",
         f"<style>\n{STYLE}\n</style>",
@@ -49,7 +54,7 @@ def draw(nodes: Sequence[Node], placement: Placement, output: str | None, title:
         *wires(placement.routes),
         *_nodes(nodes, placement, output),
         "</g>",
-        f'<g class="legend" transform="translate({n((w - legend_width) / 2)} {n(PAD + placement.height + 12)})">',
+        f'<g class="legend" transform="translate({n((w - legend_width) / 2)} {n(below)})">',
         *legend,
         "</g>",
         "</svg>",
@@ -65,7 +70,8 @@ def _kind(node: Node) -> str:
 
 def _nodes(nodes: Sequence[Node], placement: Placement, output: str | None) -> Iterator[str]:
     sizes = Sizes(nodes)
-    carried = {end for r in placement.routes if r.edge.flow == "carry" for end in (r.edge.source, r.edge.target)}
+    carries = [route.edge for route in placement.routes if route.edge.flow == "carry"]
+    carried = {end for edge in carries for end in (edge.source, edge.target)}
     for index, (node, box) in enumerate(zip(nodes, placement.boxes, strict=True)):
         named = f' data-name="{escape(node.symbol)}"' if node.symbol else ""
         yield f'<g class="node {node.kind}"{named}>'
@@ -96,7 +102,8 @@ def _block(node: Node, box: Box, sizes: Sizes, index: int) -> Iterator[str]:
     """On the left the weights, each at the height of its wire; on the right the activation and the name."""
     yield rectangle(box, 6, f"box {_kind(node)}")
     rule = box.x + sizes.rows
-    yield f'<path d="M{n(rule)} {n(box.y)}v{n(box.h)}" class="rule"/>'
+    if node.label or node.name:
+        yield f'<path d="M{n(rule)} {n(box.y)}v{n(box.h)}" class="rule"/>'
     for k, row in enumerate(node.rows):
         yield label(row.label, (box.x + rule) / 2, box.centre[1] + sizes.row(index, k), TEXT)
     x, y = (rule + box.x + box.w) / 2, box.centre[1]
@@ -112,7 +119,8 @@ def _end(node: Node, box: Box, carried: bool, output: str | None) -> Iterator[st
     state = node.kind in ("past", "new")
     yield rectangle(box, box.h / 2, f"box {'carried' if carried else 'shadow'}" if state else "box")
     yield label(node.name, *box.centre, TEXT + 1)
-    caption = "input" if node.kind == "input" else "output" if node.kind != "past" and node.symbol == output else ""
+    shown = node.kind in ("new", "output") and node.symbol == output
+    caption = "input" if node.kind == "input" else "output" if shown else ""
     if caption:
         yield label(upright(caption), box.centre[0], box.y + box.h + 8, SMALL - 1, "small")
 
@@ -121,7 +129,8 @@ def _legend(flows: set[Flow], kinds: set[str], room: float) -> tuple[list[str], 
     """What each kind of wire and of block is, in as many lines as the width asks for."""
     entries = [(flow, words) for flow, words in FLOWS.items() if flow in flows]
     swatches = [(kind, words) for kind, words in BLOCKS.items() if kind in kinds]
-    lines, x, y, widest = [], 0.0, SMALL / 2, 0.0
+    lines: list[str] = []
+    x, y, widest = 0.0, SMALL / 2, 0.0
     for style, words in [*entries, *swatches]:
         sample = 28.0 if style in FLOWS else 14.0
         w = sample + 6 + width(upright(words), SMALL) * 1.06

@@ -15,7 +15,7 @@ SUB = 0.72
 """The size of a subscript against that of its letter."""
 
 ACCENTS = {"tilde": "˜", "hat": "ˆ", "bar": "¯", "dot": "˙"}
-"""Spacing accents, set above their letter: combining ones fall back to another font where the serif lacks them."""
+"""Spacing accents, set above their letter: a combining one makes viewers change the font of its letter."""
 
 
 @dataclass(frozen=True)

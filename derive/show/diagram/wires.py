@@ -19,7 +19,8 @@ def wires(routes: Sequence[Route]) -> Iterator[str]:
     trees: dict[Tree, list[Route]] = {}
     for route in routes:
         trees.setdefault(tree(route.edge), []).append(route)
-    for (source, flow), members in sorted(trees.items(), key=lambda item: (ORDER.index(item[0][1]), item[0][0])):
+    for source, flow in sorted(trees, key=lambda place: (ORDER.index(place[1]), place[0])):
+        members = trees[source, flow]
         forks = _forks(members)
         path = "".join(path_of(points, forks) for points in _branches(members))
         yield f'<g class="tree {flow}" data-source="{source}">'
@@ -38,12 +39,12 @@ def _branches(members: list[Route]) -> Iterator[list[Point]]:
     drawn: list[tuple[Point, Point]] = []
     for route in members:
         points, start = list(route.points), 0
-        for k, (a, b) in enumerate(route.pieces):
-            shared = _along(points[k], b, drawn)
+        for k, end in enumerate(route.points[1:]):
+            shared = _along(points[k], end, drawn)
             if shared is None:
                 break
             start, points[k] = k, shared
-            if shared != b:
+            if shared != end:
                 break
         drawn += route.pieces
         yield shortened([p for k, p in enumerate(points) if k == start or (k > start and p != points[k - 1])])
@@ -66,8 +67,13 @@ def _forks(members: list[Route]) -> list[Point]:
     """The points at which a tree divides: at least three arms."""
     pieces = sorted({piece for route in members for piece in route.pieces})
     corners = sorted({p for piece in pieces for p in piece})
-    arms = {p: {_way(p, end) for a, b in pieces if _between(a, p, b) for end in (a, b)} - {(0, 0)} for p in corners}
-    return [p for p in corners if len(arms[p]) > 2]
+
+    def arms(p: Point) -> set[tuple[int, int]]:
+        return {_way(p, end) for piece in pieces if _between(piece[0], p, piece[1]) for end in piece} - {
+            (0, 0)
+        }
+
+    return [p for p in corners if len(arms(p)) > 2]
 
 
 def _between(a: Point, p: Point, b: Point) -> bool:

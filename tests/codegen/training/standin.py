@@ -1,11 +1,6 @@
-"""A small corpus, and torch's LSTM behind the interface of the layers that `codegen.build` makes.
+"""A small corpus, and torch's LSTM behind the interface of the layers that `codegen.build` makes."""
 
-Run as a program, it trains a tiny model in the directory given, for the tests that kill it.
-"""
-
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,11 +58,12 @@ def make_corpus() -> Corpus:
     return parse_corpus(make_files())
 
 
-if __name__ == "__main__":
+def train_slowly(directory: str) -> None:
+    """Train the tiny model at some 10 ms a step, in a process that is to be killed before its end."""
     torch.set_num_threads(1)
-    the_corpus, the_config = make_corpus(), make_config()
+    corpus, config = make_corpus(), make_config()
 
     def dawdle(report: StepReport) -> None:
-        time.sleep(0.01)  # so that the kill comes before the end
+        time.sleep(0.01)
 
-    train(make_model(the_config, the_corpus), the_corpus, the_config, Path(sys.argv[1]), on_step=dawdle)
+    train(make_model(config, corpus), corpus, config, directory, on_step=dawdle)

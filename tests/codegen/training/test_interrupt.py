@@ -7,7 +7,6 @@ import pytest
 
 from codegen.training.interrupt import deferred_interrupt
 
-
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
