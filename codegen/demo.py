@@ -13,13 +13,14 @@ from codegen.checking import check
 from codegen.emission import emit
 from codegen.report import Trained, report_html
 from codegen.training import Corpus, LanguageModel, RichProgress, TrainingConfig, embedded_corpus, train
-from codegen.training.files import write_atomic
+from codegen.files import write_atomic
 
 CELLS = ("pseudo-lstm", "lstm")
 SIZE = 128
 INTRODUCTION = (
-    "Two cells, derived from the vanilla RNN by named rules, emitted as PyTorch, checked, and trained on the prose of "
-    "the Python language reference. The corpus is small: this shows that everything runs, not which cell is better."
+    "Two cells, derived from the vanilla RNN by named rules, emitted as PyTorch, checked, and trained on the "
+    "prose of the Python language reference. The corpus is small: this shows that everything runs, not which "
+    "cell is better."
 )
 
 

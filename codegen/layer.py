@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -163,7 +163,13 @@ class RecurrentLayer(nn.Module):
         values = {name: found[self._names[name]] for name in self._names}
         return {name: self._like_input(v.flip(0) if reverse else v, batched) for name, v in values.items()}
 
-    def equation_parameters(self, grad: bool = False) -> dict[str, Tensor | None]:
+    @overload
+    def equation_parameters(self, grad: Literal[False] = False) -> dict[str, Tensor]: ...
+
+    @overload
+    def equation_parameters(self, grad: bool) -> dict[str, Tensor | None]: ...
+
+    def equation_parameters(self, grad: bool = False) -> Any:
         """The parameters of layer 0, forward, by their names in the equations, as views that can be written
         in place.
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ddd; padding-top: 1.5rem; }
 pre { background: #f6f6f4; padding: .8rem 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.45; }
 svg { max-width: 100%; height: auto; } figure { margin: 1.5rem 0; }
 figcaption { color: #555; font-size: .9rem; } td, th { padding: .2rem .9rem .2rem 0; text-align: right; }
-td:first-child, th:first-child { text-align: left; } summary { cursor: pointer; } .ok { color: #18794e; } .bad { color: #b00020; }
+td:first-child, th:first-child { text-align: left; } summary { cursor: pointer; }
+.ok { color: #18794e; } .bad { color: #b00020; }
 """
 
 
@@ -66,9 +67,8 @@ def _section(item: Trained) -> str:
 
 
 def _summary(trained: Sequence[Trained]) -> str:
-    rows = [
-        "<table><tr><th>cell</th><th>best epoch</th><th>nats a word</th><th>perplexity</th><th>max |state|</th></tr>"
-    ]
+    titles = ("cell", "best epoch", "nats a word", "perplexity", "max |state|")
+    rows = [f"<table><tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"]
     for item in trained:
         best = min(item.history, key=lambda r: r.valid.nats)
         peak = max(r.max_state for r in item.history)
@@ -104,6 +104,7 @@ def equations_svg(cell: Cell) -> str:
 def curves_svg(trained: Sequence[Trained]) -> str:
     """Validation loss by epoch, one line a cell."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -115,7 +116,7 @@ def curves_svg(trained: Sequence[Trained]) -> str:
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation loss, nats a word")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return _svg(figure)
 

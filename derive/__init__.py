@@ -9,6 +9,8 @@ from derive.claim import Claim
 from derive.derivation import Derivation, derivation
 from derive.equivalence import Equivalence, equivalent
 from derive.errors import (
+    AlreadyHolds,
+    BrokenPromise,
     DeriveError,
     EvaluationError,
     MalformedCell,
@@ -36,6 +38,58 @@ from derive.symbols import (
     variance,
 )
 
-globals().update(ACTIVATIONS)  # an activation added to the table is importable by name without an edit here
-
 __version__ = "0.1.0"
+
+__all__ = [
+    "ACTIVATIONS",
+    "RULES",
+    "Activated",
+    "Activation",
+    "AlreadyHolds",
+    "BrokenPromise",
+    "Cell",
+    "Claim",
+    "Derivation",
+    "DeriveError",
+    "Equivalence",
+    "EvaluationError",
+    "Input",
+    "Linear",
+    "MalformedCell",
+    "MeanMap",
+    "NoPath",
+    "Parameter",
+    "Previous",
+    "Rational",
+    "Rule",
+    "RuleDoesNotApply",
+    "State",
+    "Step",
+    "UnknownCell",
+    "UnknownRule",
+    "Vector",
+    "affine_parameters",
+    "apply",
+    "catalogue",
+    "cell",
+    "derivation",
+    "diagram",
+    "equivalent",
+    "evaluate",
+    "forget_biases",
+    "hard_sigmoid",
+    "identity",
+    "mean",
+    "path",
+    "prove",
+    "published",
+    "relu",
+    "sigmoid",
+    "softsign",
+    "tanh",
+    "variance",
+    "variants",
+]
+
+globals().update(ACTIVATIONS)  # an activation added to the table is importable by name without an edit here
+__all__ += [name for name in ACTIVATIONS if name not in __all__]

@@ -97,12 +97,12 @@ def _same(
     if any(p not in renaming for p in past_a):
         return False
     renamed = [None if r is None else r.xreplace(dict(renaming)) for r in a]
-    in_order = [target[renaming[p]] for p in past_a]  # type: ignore[index]
+    in_order = [target[renaming[p]] for p in past_a]
     return renamed == [*in_order, b[-1]]
 
 
 def _answer(a: Cell, form_a: Reduced, form_b: Reduced, renaming: Mapping[Quantity, Quantity]) -> Equivalence:
-    through = {q: form_b.new[renaming[q]] for q in form_a.new if q in renaming}  # type: ignore[index]
+    through = {q: form_b.new[renaming[q]] for q in form_a.new if q in renaming}
     parameters = {p.name: e.xreplace(through) for p, e in form_a.own.items()}
     renamed = {s.name: renaming[s.prev].label for s in states(a)}
     return Equivalence(True, "equal normal forms", MappingProxyType(parameters), MappingProxyType(renamed))
@@ -160,7 +160,7 @@ def _witness(a: Cell, b: Cell, seed: int) -> dict[str, Any] | None:
     with np.errstate(all="ignore"):
         values = [evaluate(a, params_a, inputs_a), evaluate(b, params_b, inputs_b)]
     shown = [out if c.output else state[0] for c, (out, state) in zip((a, b), values, strict=True)]
-    if shown[0].shape == shown[1].shape and np.allclose(*shown, rtol=1e-6, atol=1e-6, equal_nan=True):
+    if shown[0].shape == shown[1].shape and np.allclose(shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True):
         return None
     return {
         "parameters": (params_a, params_b),

@@ -24,8 +24,8 @@ LARGEST_SEARCH = 6
 def prove(cell: Cell | str) -> list[Claim]:
     """The claims about a cell that its structure decides, each with a certificate that ``recheck`` verifies.
 
-    For each state: whether a setting of the gates carries it unchanged, whether everything read from it is bounded,
-    and whether [-1, 1] is invariant.  What these methods cannot settle is ``unknown``.
+    For each state: whether a setting of the gates carries it unchanged, whether everything read from it is
+    squashed, and whether [-1, 1] is invariant.  What these methods cannot settle is ``unknown``.
     """
     subject = catalogued(cell)
     claims: list[Claim] = []
@@ -47,7 +47,9 @@ def forget_biases(cell: Cell | str, value: float = 1.0) -> dict[str, float]:
     for memory in memories(subject):
         for gate in gates(subject):
             sign = 1 if memory.carry == gate else -1 if memory.carry == 1 - gate else 0
-            added = {p.name for p in subject.equations[gate].atoms() if getattr(p, "name", None) in subject.biases}
+            added = {
+                p.name for p in subject.equations[gate].atoms() if getattr(p, "name", None) in subject.biases
+            }
             found |= {bias: sign * value for bias in added if sign}
     return found
 
@@ -60,11 +62,12 @@ def _carry(cell: Cell, memory: Write) -> Claim:
         if claim.status == "proved":
             return claim
     name = typeset(memory.state.name)
+    tried = ", ".join(g.name for g in switches) or "no gates"
     return Claim(
         name=f"carries-{memory.state.name}",
         statement=f"some setting of the gates returns {name} unchanged",
         status="unknown",
-        method=f"tried every setting of {', '.join(g.name for g in switches) or 'no gates'} at 0 and 1; none carries",
+        method=f"tried every setting of {tried} at 0 and 1; none carries",
     )
 
 

@@ -15,7 +15,9 @@ def test_runs(path: Path) -> None:
     nbclient = pytest.importorskip("nbclient", reason="the notebooks extra is not installed")
     nbformat = pytest.importorskip("nbformat", reason="the notebooks extra is not installed")
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(path.parent)}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=240, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
     assert outputs
     assert not [o for o in outputs if o.output_type == "error"]

@@ -1,7 +1,7 @@
-"""The command ``cellwright``: one file a group of commands, errors turned into messages and exit statuses here.
+"""The command ``cellwright``: one file a group of commands; here errors become messages and exit statuses.
 
-Exit status 0: success, also when the answer is no.  1: a check, a promise, a re-check or a training fails, or no path
-is found.  2: wrong usage, unknown names, missing or malformed data.
+Exit status 0: success, also when the answer is no.  1: a check, a promise, a re-check or a training fails, or
+no path is found.  2: wrong usage, unknown names, missing or malformed data.
 """
 
 from __future__ import annotations

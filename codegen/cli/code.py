@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 def emit_cell(
     cell: CellName,
     backend: Backend = "eager",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, whole or not at all.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to this file, whole or not at all.")
+    ] = None,
 ) -> None:
     """Emit a self-contained PyTorch file."""
     find_backend(backend)

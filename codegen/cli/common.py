@@ -12,9 +12,12 @@ from rich.console import Console
 
 import derive
 from codegen.errors import CodegenError
+from codegen.files import write_atomic
 from derive import Cell, MalformedCell
 
-CellName = Annotated[str, typer.Argument(metavar="CELL", help="A catalogue name, or FILE.py that declares one cell.")]
+CellName = Annotated[
+    str, typer.Argument(metavar="CELL", help="A catalogue name, or FILE.py that declares one cell.")
+]
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -25,7 +28,9 @@ def find_cell(name: str) -> Cell:
         return derive.cell(name)
     path = Path(name)
     if not path.is_file():
-        raise CodegenError(f"{name}: no such file; expected a Python file that declares a Cell, or a catalogue name")
+        raise CodegenError(
+            f"{name}: no such file; expected a Python file that declares a Cell, or a catalogue name"
+        )
     try:
         names = runpy.run_path(str(path))
     except MalformedCell:
@@ -34,14 +39,14 @@ def find_cell(name: str) -> Cell:
         raise CodegenError(f"{name}: running it raised {type(error).__name__}: {error}") from error
     cells = [value for value in names.values() if isinstance(value, Cell)]
     if not cells:
-        raise CodegenError(f"{name}: declares no Cell; expected one, such as my_cell = Cell('my-cell', {{…}}, output=s)")
+        raise CodegenError(
+            f"{name}: declares no Cell; expected one, such as my_cell = Cell('my-cell', {{…}}, output=s)"
+        )
     return cells[-1]
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    from codegen.training.files import write_atomic
-
     write_atomic(path, text.encode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -38,10 +39,20 @@ def register(app: typer.Typer) -> None:
 
 def list_cells() -> None:
     """List the catalogue."""
-    table = Table(Column("cell", no_wrap=True), "title", "states", "parameters", "derived from", box=None, pad_edge=False)
+    table = Table(
+        Column("cell", no_wrap=True),
+        "title",
+        "states",
+        "parameters",
+        "derived from",
+        box=None,
+        pad_edge=False,
+    )
     for name, entry in derive.published().items():
         cell = entry.cell
-        table.add_row(name, cell.title, ", ".join(cell.states), polynomial(counts(cell).parameters), entry.parent)
+        table.add_row(
+            name, cell.title, ", ".join(cell.states), polynomial(counts(cell).parameters), entry.parent
+        )
     out.print(table)
 
 
@@ -81,12 +92,18 @@ def path(
 
 
 def _print(derivation: Derivation, form: Form) -> None:
-    texts = {Form.text: str, Form.latex: Derivation.latex, Form.python: Derivation.python}
-    out.print(texts[form](derivation), markup=False)
+    texts: dict[Form, Callable[[], str]] = {
+        Form.text: derivation.__str__,
+        Form.latex: derivation.latex,
+        Form.python: derivation.python,
+    }
+    out.print(texts[form](), markup=False)
 
 
-def prove(cell: CellName, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
-    """Say what is proved about a cell.  So far: what its structure decides; Jacobian bounds are not built yet."""
+def prove(
+    cell: CellName, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+) -> None:
+    """Say what is proved about a cell: so far what its structure decides, and no Jacobian bounds."""
     found = find_cell(cell)
     claims = derive.prove(found)
     failed = [c for c in claims if c.status != "unknown" and not c.recheck()]
@@ -115,5 +132,11 @@ def rules() -> None:
     """List the rules: law, condition, reason, options."""
     for rule in derive.RULES.values():
         options = "; ".join(f"{k}: {', '.join(map(str, v)) or 'a name'}" for k, v in rule.options.items())
-        lines = [f"{rule.name}", f"  {rule.law}", f"  if {rule.condition}", f"  buys: {rule.buys}", f"  {rule.reason}"]
+        lines = [
+            f"{rule.name}",
+            f"  {rule.law}",
+            f"  if {rule.condition}",
+            f"  buys: {rule.buys}",
+            f"  {rule.reason}",
+        ]
         out.print("\n".join([*lines, f"  options: {options}", ""]), markup=False)

@@ -16,7 +16,9 @@ EMBEDDED = "embedded"
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("train", epilog="Example: cellwright train pseudo-lstm --data ptb --learning-rate 1e-3")(train)
+    app.command("train", epilog="Example: cellwright train pseudo-lstm --data ptb --learning-rate 1e-3")(
+        train
+    )
 
 
 def train(
@@ -26,26 +28,36 @@ def train(
         typer.Option(
             metavar="DIR",
             envvar="CELLWRIGHT_PTB",
-            help=f"Folder with ptb.train.txt, ptb.valid.txt, ptb.test.txt; '{EMBEDDED}' for the corpus that needs none.",
+            help=f"Folder with ptb.train.txt, ptb.valid.txt, ptb.test.txt; or '{EMBEDDED}'.",
         ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Which backend runs the layer.")] = "auto",
     learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-3,
     epochs: Annotated[int, typer.Option(help="The most that are run.")] = 20,
-    patience: Annotated[int, typer.Option(help="Stop after this many epochs without a lower validation loss.")] = 2,
+    patience: Annotated[
+        int, typer.Option(help="Stop after this many epochs without a lower validation loss.")
+    ] = 2,
     batch_size: Annotated[int, typer.Option(help="Rows of text side by side.")] = 30,
     bptt: Annotated[int, typer.Option(help="Steps a gradient is propagated back.")] = 30,
     hidden_size: Annotated[int, typer.Option(help="State size n.")] = 250,
     embedding_size: Annotated[int, typer.Option(help="Embedding size m.")] = 250,
     clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient; none by default.")] = None,
     initialization: Annotated[str, typer.Option(help="article, torch, glorot, …")] = "article",
-    forget_bias: Annotated[float, typer.Option(help="Initial bias of the forget gates, found in the equations.")] = 1.0,
-    bias: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Initial bias; may be repeated.")] = None,
+    forget_bias: Annotated[
+        float, typer.Option(help="Initial bias of the forget gates, found in the equations.")
+    ] = 1.0,
+    bias: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Initial bias; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the initial weights.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of torch.", min=1)] = 1,
-    run_dir: Annotated[Path | None, typer.Option(help="Where log and checkpoints go.", show_default="runs/…")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where log and checkpoints go.", show_default="runs/…")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the run directory.")] = True,
-    test: Annotated[bool, typer.Option(help="Evaluate the best weights on the test split at the end.")] = False,
+    test: Annotated[
+        bool, typer.Option(help="Evaluate the best weights on the test split at the end.")
+    ] = False,
 ) -> None:
     """Train a word-level language model on Penn Treebank text, with the article's settings as defaults."""
     found = find_cell(cell)
@@ -92,8 +104,9 @@ def train(
         )
     best = result.best
     out.print(
-        f"best epoch {best.epoch}: validation loss {best.valid.article:.1f} (sum over {best.valid.batches} batches), "
-        f"{best.valid.nats:.4f} nats a word, perplexity {best.valid.perplexity:.1f}; {result.seconds:.0f} s; {where}",
+        f"best epoch {best.epoch}: validation loss {best.valid.article:.1f} "
+        f"(sum over {best.valid.batches} batches), {best.valid.nats:.4f} nats a word, "
+        f"perplexity {best.valid.perplexity:.1f}; {result.seconds:.0f} s; {where}",
         markup=False,
     )
     if test:

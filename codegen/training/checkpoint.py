@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from codegen.errors import CheckpointError
-from codegen.training.files import write_atomic
+from codegen.files import write_atomic
 from codegen.training.log import EpochReport
 from codegen.training.model import State, copy_weights, tensors_of
 from codegen.training.rng import rng_state, set_rng_state

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codegen.errors import DataError
 from codegen.training.data import SPLITS, UNKNOWN, Corpus, parse_corpus, split_file_name
-from codegen.training.files import write_atomic
+from codegen.files import write_atomic
 
 MAX_TYPES = 10_000
 NUMBER = "N"

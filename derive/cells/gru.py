@@ -22,7 +22,10 @@ PUBLISHED = Published(
         },
         output=s,
         title="Gated recurrent unit (GRU)",
-        reference="Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, EMNLP 2014; r2rt, Written Memories (2016)",
+        reference=(
+            "Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, EMNLP 2014; "
+            "r2rt, Written Memories (2016)"
+        ),
     ),
     parent="prototype",
     rules=(

@@ -26,10 +26,12 @@ PUBLISHED = Published(
         output=h,
         states=("h", "c"),
         title="Basic LSTM",
-        reference="Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997); Gers, Schmidhuber and Cummins, Learning to forget, Neural Computation 12 (2000); r2rt, Written Memories (2016)",
+        reference=(
+            "Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997); "
+            "Gers, Schmidhuber and Cummins, Learning to forget, Neural Computation 12 (2000); "
+            "r2rt, Written Memories (2016)"
+        ),
     ),
     parent="pseudo-lstm-d12",
-    rules=(
-        ("gate-output", {}),
-    ),
+    rules=(("gate-output", {}),),
 )

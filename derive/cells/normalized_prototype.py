@@ -30,7 +30,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="prototype",
-    rules=(
-        ("normalize-state", {}),
-    ),
+    rules=(("normalize-state", {}),),
 )

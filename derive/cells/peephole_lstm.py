@@ -27,10 +27,12 @@ PUBLISHED = Published(
         output=h,
         states=("h", "c"),
         title="LSTM with peepholes",
-        reference="Gers and Schmidhuber, Recurrent nets that time and count, IJCNN 2000; Graves, Generating sequences with recurrent neural networks, 2013 (full matrices); r2rt, Written Memories (2016)",
+        reference=(
+            "Gers and Schmidhuber, Recurrent nets that time and count, IJCNN 2000; "
+            "Graves, Generating sequences with recurrent neural networks, 2013 (full matrices); "
+            "r2rt, Written Memories (2016)"
+        ),
     ),
     parent="lstm",
-    rules=(
-        ("add-peepholes", {}),
-    ),
+    rules=(("add-peepholes", {}),),
 )

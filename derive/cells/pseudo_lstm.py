@@ -28,7 +28,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="prototype",
-    rules=(
-        ("squash-reads", {}),
-    ),
+    rules=(("squash-reads", {}),),
 )

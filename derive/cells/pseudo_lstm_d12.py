@@ -30,7 +30,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="pseudo-lstm-d1",
-    rules=(
-        ("gate-gate-reads", {}),
-    ),
+    rules=(("gate-gate-reads", {}),),
 )

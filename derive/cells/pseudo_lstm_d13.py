@@ -29,7 +29,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="pseudo-lstm-d1",
-    rules=(
-        ("gate-output", {}),
-    ),
+    rules=(("gate-output", {}),),
 )

@@ -28,7 +28,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="pseudo-lstm",
-    rules=(
-        ("gate-gate-reads", {}),
-    ),
+    rules=(("gate-gate-reads", {}),),
 )

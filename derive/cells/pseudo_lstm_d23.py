@@ -28,7 +28,5 @@ PUBLISHED = Published(
         reference="r2rt, Written Memories (2016)",
     ),
     parent="pseudo-lstm-d2",
-    rules=(
-        ("gate-output", {}),
-    ),
+    rules=(("gate-output", {}),),
 )

@@ -16,6 +16,8 @@ PUBLISHED = Published(
         },
         output=s,
         title="Vanilla RNN",
-        reference="Elman, Finding structure in time, Cognitive Science 14 (1990); r2rt, Written Memories (2016)",
+        reference=(
+            "Elman, Finding structure in time, Cognitive Science 14 (1990); r2rt, Written Memories (2016)"
+        ),
     ),
 )

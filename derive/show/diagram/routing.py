@@ -1,4 +1,4 @@
-"""The wires between placed nodes: every tree runs to the right, with a vertical trunk in a gap that needs one.
+"""The wires between placed nodes: every tree runs to the right, with a vertical trunk where it needs one.
 
 A block is entered from the left, at the row of its matrix.  A circle takes one wire from the left (the carry,
 if there is one); a wire that comes from below or above turns into it from there, as on paper.

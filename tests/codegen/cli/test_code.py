@@ -35,7 +35,9 @@ def test_check_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert all({"name", "error", "tolerance", "passed"} == set(c) for c in document["comparisons"])
 
 
-def test_a_failed_check_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_check_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     failed = CheckReport("gru", "eager", (Comparison("values", 1.0, 1e-10),))
     monkeypatch.setattr("codegen.checking.check", lambda cell, backend: failed)
     assert run(["check", "gru"]) == 1

@@ -83,7 +83,9 @@ def test_a_file_that_does_not(
     assert message in capsys.readouterr().err
 
 
-def test_derive_prints_every_step_with_law_change_counts_and_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_derive_prints_every_step_with_law_change_counts_and_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["derive", "lstm"]) == 0
     printed = capsys.readouterr().out
     for step in derive.derivation("lstm").steps:
@@ -114,19 +116,33 @@ def test_rules_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(rule.law in printed for rule in derive.RULES.values())
 
 
-@pytest.mark.parametrize("arguments", [["path", "gru"], ["nope"], ["show", "gru", "--as", "music"], ["prove"]])
+@pytest.mark.parametrize(
+    "arguments", [["path", "gru"], ["nope"], ["show", "gru", "--as", "music"], ["prove"]]
+)
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert capsys.readouterr().err
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = ["list", "show", "derive", "path", "prove", "rules", "emit", "check", "backends", "train", "demo"]
+    commands = [
+        "list",
+        "show",
+        "derive",
+        "path",
+        "prove",
+        "rules",
+        "emit",
+        "check",
+        "backends",
+        "train",
+        "demo",
+    ]
     for command in commands:
         assert run([command, "--help"]) == 0
         assert f"Example: cellwright {command}" in capsys.readouterr().out
 
 
 def test_symbolic_commands_do_not_import_torch() -> None:
-    code = "import sys; from codegen.cli import run; status = run(['show', 'gru']); sys.exit(status or 'torch' in sys.modules)"
+    code = "import sys; from codegen.cli import run; sys.exit(run(['show', 'gru']) or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

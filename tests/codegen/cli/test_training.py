@@ -45,7 +45,9 @@ def test_wrong_options_say_what_was_expected(
     assert "Traceback" not in printed.err
 
 
-def test_no_data_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_data_says_where_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("CELLWRIGHT_PTB", raising=False)
     assert run(["train", "gru"]) == 2
     printed = capsys.readouterr().err
@@ -54,6 +56,16 @@ def test_no_data_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_a_diverging_run_fails_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "vanilla", "--data", "embedded", *TINY, "--learning-rate", "1e38", "--run-dir", str(tmp_path / "r")]
+    command = [
+        "train",
+        "vanilla",
+        "--data",
+        "embedded",
+        *TINY,
+        "--learning-rate",
+        "1e38",
+        "--run-dir",
+        str(tmp_path / "r"),
+    ]
     assert run(command) == 1
     assert "learning rate" in capsys.readouterr().err

@@ -91,21 +91,6 @@ def test_killed_anywhere(tmp_path: Path, undisturbed: Path) -> None:
     ]
 
 
-def test_accounting_in_arrears_changes_nothing(
-    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on an accelerator, where losses are read some at a time; neither 7 nor 40 is a multiple of 3."""
-    begin = Run.__init__
-
-    def begin_lazily(self: Run, *arguments: Any, **options: Any) -> None:
-        begin(self, *arguments, **options)
-        self.drain_every = 3
-
-    monkeypatch.setattr(Run, "__init__", begin_lazily)
-    run(tmp_path)
-    assert_same(tmp_path, undisturbed)
-
-
 class Crash(Exception):
     pass
 
@@ -119,6 +104,27 @@ def test_crash_at_a_step(tmp_path: Path, undisturbed: Path, at: tuple[int, int])
     with pytest.raises(Crash):
         run(tmp_path, crash)
     torch.manual_seed(12345)  # what the caller draws in between is no concern
+    run(tmp_path)
+    assert_same(tmp_path, undisturbed)
+
+
+def test_accounting_in_arrears_changes_nothing(
+    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an accelerator, where losses are read some at a time; neither 7 nor 40 is a multiple of 3."""
+    begin = Run.__init__
+
+    def begin_lazily(self: Run, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        self.drain_every = 3
+
+    def crash(report: StepReport) -> None:
+        if report.step == 9:
+            raise Crash
+
+    monkeypatch.setattr(Run, "__init__", begin_lazily)
+    with pytest.raises(Crash):
+        run(tmp_path, crash)
     run(tmp_path)
     assert_same(tmp_path, undisturbed)
 

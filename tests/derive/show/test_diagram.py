@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -51,6 +52,12 @@ W, U, b = affine_parameters()
 V = Parameter("V", "n", "n")
 
 
+@cache
+def svg_of(name: str) -> str:
+    return diagram(name)
+
+
+@cache
 def picture(subject: Cell) -> tuple[tuple[Node, ...], tuple[Edge, ...], Placement]:
     nodes = operations(subject)
     wires = edges(nodes)
@@ -79,7 +86,7 @@ def spelt(symbol: Vector | Previous | Parameter | Input) -> str:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_svg_is_well_formed_and_self_contained(name: str) -> None:
-    svg = diagram(name)
+    svg = svg_of(name)
     root = parse(svg)
     assert root.tag == f"{SVG}svg"
     left, top, w, h = map(float, root.attrib["viewBox"].split())
@@ -95,7 +102,7 @@ def test_svg_is_well_formed_and_self_contained(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_every_vector_is_named_once(name: str) -> None:
     subject = cell(name)
-    found = list(groups(parse(diagram(subject))))
+    found = list(groups(parse(svg_of(name))))
     for symbol in subject.equations:
         ends = [("past", f"{spelt(symbol)}−1"), ("new", spelt(symbol))] if isinstance(symbol, State) else []
         inside = [] if ends else [("output" if symbol.name == subject.output else "block", spelt(symbol))]
@@ -111,9 +118,7 @@ def test_every_vector_is_named_once(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_parameters_stand_in_the_block_of_their_equation(name: str) -> None:
     subject = cell(name)
-    blocks = [
-        (vector, labels) for kinds, vector, labels in groups(parse(diagram(subject))) if "block" in kinds
-    ]
+    blocks = [(vector, labels) for kinds, vector, labels in groups(parse(svg_of(name))) if "block" in kinds]
     written = Counter(label for _, labels in blocks for label in labels)
     for parameter in subject.parameters:
         assert written[spelt(subject.symbols[parameter])] == 1, parameter
@@ -127,7 +132,7 @@ def test_parameters_stand_in_the_block_of_their_equation(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_output_is_marked(name: str) -> None:
     subject = cell(name)
-    marked = [vector for _, vector, labels in groups(parse(diagram(subject))) if "output" in labels]
+    marked = [vector for _, vector, labels in groups(parse(svg_of(name))) if "output" in labels]
     assert marked == [subject.output]
 
 
@@ -196,7 +201,7 @@ def test_carry_is_drawn_iff_the_write_has_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_carry_is_one_straight_line_on_top(name: str) -> None:
-    nodes, wires, placed = picture(cell(name))
+    nodes, _, placed = picture(cell(name))
     bold = [route for route in placed.routes if route.edge.flow == "carry"]
     assert len({point[1] for route in bold for point in route.points}) == (1 if bold else 0)
     for route in bold:
@@ -217,13 +222,13 @@ def test_wires_from_the_past_are_reads_or_carries(name: str) -> None:
 
 
 def test_legend_explains_what_is_there_and_nothing_else() -> None:
-    legend = parse(diagram("vanilla")).findall(f"{SVG}g")[-1]
+    legend = parse(svg_of("vanilla")).findall(f"{SVG}g")[-1]
     assert ["".join(t.itertext()) for t in legend.iter(f"{SVG}text")] == [
         "read of the past",
         "this step",
         "candidate",
     ]
-    legend = parse(diagram("lstm")).findall(f"{SVG}g")[-1]
+    legend = parse(svg_of("lstm")).findall(f"{SVG}g")[-1]
     words = ["carry", "read of the past", "this step", "gate", "candidate"]
     assert ["".join(t.itertext()) for t in legend.iter(f"{SVG}text")] == words
 
@@ -438,7 +443,9 @@ def test_names_and_cells_are_taken() -> None:
 
 
 def test_same_bytes_in_every_process() -> None:
-    code = "from derive.show.diagram import diagram; print(diagram('peephole-lstm'), diagram('normalized-prototype'))"
+    code = (
+        "from derive.show.diagram import diagram as d; print(d('peephole-lstm'), d('normalized-prototype'))"
+    )
     runs = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -460,4 +467,4 @@ def test_layout_library_is_loaded_late() -> None:
 
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"show/{name}.svg", diagram(name))
+    golden(f"show/{name}.svg", svg_of(name))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.training.files import write_atomic
+from codegen.files import write_atomic
 
 
 class Killed(BaseException):
