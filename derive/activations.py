@@ -173,4 +173,9 @@ class Activation(sympy.Atom):
 
 
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({name: Activation(name) for name in _DEFINITIONS})
-sigmoid, tanh, relu, identity, softsign, hard_sigmoid = ACTIVATIONS.values()
+sigmoid, tanh, relu = ACTIVATIONS["sigmoid"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]
+identity, softsign, hard_sigmoid = (
+    ACTIVATIONS["identity"],
+    ACTIVATIONS["softsign"],
+    ACTIVATIONS["hard_sigmoid"],
+)

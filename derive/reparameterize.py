@@ -62,13 +62,9 @@ def orientations(form: Reduced) -> Iterator[Reduced]:
 def _orientations(form: Reduced) -> Iterator[Reduced]:
     yield form
     seen = {form.roots}
-    cost = _cost(form.roots)
-    gates = [
-        own
-        for node in _worth_mirroring(form)
-        if (own := _own_parameters(form.roots, node)) is not None
-        and _cost(_with_best_signs(mirror(form, node)).roots) == cost
-    ]
+    size, _ = _cost(form.roots)
+    alike = [node for node in _worth_mirroring(form) if _cost(mirror(form, node).roots)[0] == size]
+    gates = [own for node in alike if (own := _own_parameters(form.roots, node)) is not None]
     for turned in chain.from_iterable(combinations(gates, count) for count in range(len(gates) + 1)):
         found = form
         for own in turned:  # a gate inside another changes it, so each is known by its own parameters
@@ -127,16 +123,15 @@ def _terms(roots: Form) -> list[_Term]:
 
 @lru_cache(maxsize=256)
 def _sums(roots: Form) -> tuple[sympy.Expr, ...]:
-    """Every expression of a form in which a sign could stand: the roots, and what is inside their nodes."""
+    """Every expression of a form in which a sign can stand: the roots, arguments of activations, bases of powers.
+
+    Not what a linear map is applied to: there the normal form leaves neither sums nor signs.
+    """
     present = [r for r in roots if r is not None]
     nodes = set().union(*(subexpressions(r) for r in present))
-    inner = {n.argument for n in nodes if isinstance(n, Activated)} | {
-        n.vector for n in nodes if isinstance(n, Linear)
-    }
-    return (
-        *dict.fromkeys(present),
-        *sorted((inner | {n.base for n in nodes if n.is_Pow}) - set(present), key=str),
-    )
+    inner = {n.argument for n in nodes if isinstance(n, Activated)}
+    inner |= {n.base for n in nodes if n.is_Pow and (n.base.is_Add or not n.exp.is_Integer)}
+    return (*dict.fromkeys(present), *sorted(inner - set(present), key=str))
 
 
 def _spine(term: sympy.Expr) -> frozenset[Parameter]:
@@ -254,27 +249,31 @@ def _worth_mirroring(form: Reduced) -> list[Activated]:
 
 
 def _own_parameters(roots: Form, node: Activated) -> frozenset[Parameter] | None:
-    """One parameter for each term of the argument, occurring in it alone; None if a term has none."""
+    """Parameters that turn every term of the argument, and occur nowhere else; None if there are none such."""
     hidden = sympy.Dummy("hidden")
-    outside = set().union(*(atoms(r.xreplace({node: hidden})) for r in roots if r is not None))
+    elsewhere = set().union(*(atoms(r.xreplace({node: hidden})) for r in roots if r is not None))
     terms = sympy.Add.make_args(node.argument)
+    for term in terms:
+        elsewhere |= _beside_spine(term)
     chosen: set[Parameter] = set()
-    for index, term in enumerate(terms):
-        others = set().union(*(atoms(t) for k, t in enumerate(terms) if k != index))
-        free = [p for p in _linear_in(term) if p not in outside and p not in others]
-        if not free:
-            return None
-        chosen.add(min(free, key=lambda p: p.name))
-    return frozenset(chosen)
+    for term in terms:
+        turned_by = _spine(term)
+        if len(turned_by & chosen) % 2 == 0:
+            chosen |= {min(turned_by - elsewhere - chosen, key=lambda p: p.name, default=hidden)}
+    turned = all(len(_spine(term) & chosen) % 2 for term in terms)
+    return frozenset(chosen) if turned and hidden not in chosen else None
 
 
-def _linear_in(term: sympy.Expr) -> set[Parameter]:
-    """The parameters whose sign is the sign of the term: a bare factor, or the map of a factor."""
-    found: set[Parameter] = set()
+def _beside_spine(term: sympy.Expr) -> set[Quantity]:
+    """What occurs in a term where its sign is not the term's: inside activations and sums."""
+    found: set[Quantity] = set()
     for factor in sympy.Mul.make_args(term):
-        p = factor.map if isinstance(factor, Linear) else factor
-        if isinstance(p, Parameter) and not (isinstance(factor, Linear) and p in atoms(factor.vector)):
-            found.add(p)
+        if isinstance(factor, Linear):
+            found |= _beside_spine(factor.vector)
+        elif factor.is_Pow and not factor.base.is_Add:
+            found |= _beside_spine(factor.base)
+        elif not isinstance(factor, Quantity):
+            found |= atoms(factor)
     return found
 
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from derive import Cell, cell, evaluate
-from tests.strategies import FEATURES, cells, features, gated_cells, numbers, smooth_cells
+from tests.features import FEATURES, features
+from tests.strategies import cells, gated_cells, numbers, smooth_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 KINKED = {"relu", "hard_sigmoid"}

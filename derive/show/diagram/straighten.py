@@ -45,6 +45,9 @@ class _Levels:
         carries = [edge for edge in layers.edges if edge.flow == "carry"]
         self.carried = {end for edge in carries for end in (edge.source, edge.target)}
         self.places: list[Place] = [*range(len(sizes.nodes)), *layers.passes]
+        self.stacks: dict[int, list[Place]] = {}
+        for place in self.places:
+            self.stacks.setdefault(self._column(place), []).append(place)
         self.links = list(dict.fromkeys(link for edge in layers.edges for link in self._links(edge)))
 
     def _links(self, edge: Edge) -> list[Link]:
@@ -79,8 +82,9 @@ class _Levels:
         steps = {self._step(link) * (1 if link.left in level else -1) for link in touching}
         best, most = 0.0, self._gain(touching, level, 0.0)
         for shift in sorted(steps, key=lambda step: (abs(step), step)):
-            if self._free(level, shift) and self._gain(touching, level, shift) > most:
-                best, most = shift, self._gain(touching, level, shift)
+            gain = self._gain(touching, level, shift)
+            if gain > most and self._free(level, shift):
+                best, most = shift, gain
         self._shift(level, best)
 
     def _heavy(self, place: Place) -> bool:
@@ -110,13 +114,11 @@ class _Levels:
         blocks = any(isinstance(place, int) and self.sizes.nodes[place].kind == "block" for place in level)
         if blocks and abs(shift) > LITTLE:
             return False
-        rest = [place for place in self.places if place not in level]
-        return all(self._apart(place, other, shift) for place in level for other in rest)
+        beside = ((place, other) for place in level for other in self.stacks[self._column(place)])
+        return all(other in level or self._apart(place, other, shift) for place, other in beside)
 
     def _apart(self, place: Place, other: Place, shift: float) -> bool:
         """Whether a place still has room beside another after a move; nodes do not change their order."""
-        if self._column(place) != self._column(other):
-            return True
         now = self._height(place) - self._height(other)
         between_wires = not isinstance(place, int) and not isinstance(other, int)
         room = ALIKE if between_wires else self._half(place) + self._half(other) + CLEAR
