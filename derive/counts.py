@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sympy
 
 from derive.cell import Cell
-from derive.symbols import Activated, Linear, MeanMap, Quantity
+from derive.symbols import INPUT_AXIS, STATE_AXIS, Activated, Linear, MeanMap, Quantity
 from derive.wellformed import axes_of
 
 
@@ -17,21 +17,20 @@ def size(axes: tuple[str, ...]) -> sympy.Expr:
 
 
 def polynomial(expr: sympy.Expr) -> str:
-    """A polynomial on one line, highest powers first: ``4n² + 4nm + 4n``."""
-    symbols = sorted(expr.free_symbols, key=str, reverse=True)
+    """A polynomial in the axes on one line, highest powers first: ``4n² + 4nm + 4n``."""
+    symbols = sorted(expr.free_symbols, key=lambda s: (s.name != STATE_AXIS, s.name != INPUT_AXIS, s.name))
     if not symbols:
         return str(expr)
+    names = [s.name for s in symbols]
     terms = sympy.Poly(expr, *symbols).terms()
-    return " + ".join(_monomial(coefficient, powers, symbols) for powers, coefficient in terms)
+    return " + ".join(_monomial(coefficient, powers, names) for powers, coefficient in terms)
 
 
-def _monomial(coefficient: sympy.Expr, powers: tuple[int, ...], symbols: list[sympy.Symbol]) -> str:
-    raised = "".join(
-        f"{s}{str(p).translate(_SUPERSCRIPTS) if p > 1 else ''}"
-        for s, p in zip(symbols, powers, strict=True)
-        if p
-    )
-    return f"{coefficient}{raised}" if coefficient != 1 or not raised else raised
+def _monomial(coefficient: sympy.Expr, powers: tuple[int, ...], names: list[str]) -> str:
+    raised = zip(names, powers, strict=True)
+    factors = [name + (str(p).translate(_SUPERSCRIPTS) if p > 1 else "") for name, p in raised if p]
+    text = ("·" if any(len(name) > 1 for name in names) else "").join(factors)
+    return text if coefficient == 1 and text else f"{coefficient}{text}"
 
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -30,8 +30,8 @@ class Equivalence:
 
     ``parameters``: for each parameter of the first cell, an expression in the second cell's parameters; with
     it the first cell computes what the second does.  ``states``: the first cell's state names → the second's.
-    ``witness``: numbers on which the cells differ when parameters of the same name and axes are given the
-    same values.
+    ``axes``: those of the first cell's parameters.  ``witness``: numbers on which the cells differ when
+    parameters of the same name and axes are given the same values.
     """
 
     equal: bool
@@ -39,6 +39,7 @@ class Equivalence:
     parameters: Mapping[str, sympy.Expr] = field(default_factory=lambda: _NOTHING)
     states: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     witness: Mapping[str, Any] | None = None
+    axes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
 
     def __bool__(self) -> bool:
         return self.equal
@@ -46,11 +47,14 @@ class Equivalence:
     def map_parameters(self, values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """The first cell's parameters from the second's, as NumPy arrays."""
         env = {p: np.asarray(values[p.name]) for e in self.parameters.values() for p in e.atoms(Parameter)}
-        like = next(iter(env.values())) if env else np.zeros(0)
-        zeros: dict[str, Any] = {}
-        for name, expr in self.parameters.items():
-            zeros[name] = value(expr, env) if expr != 0 else np.zeros((like.shape[0],), like.dtype)
-        return zeros
+        sizes = {axis: k for p, v in env.items() for axis, k in zip(p.axes, v.shape, strict=True)}
+        # a bias that was merged into another is zero
+        zeros = {
+            name: np.zeros([sizes[a] for a in axes])
+            for name, axes in self.axes.items()
+            if self.parameters[name] == 0
+        }
+        return {name: zeros[name] if name in zeros else value(e, env) for name, e in self.parameters.items()}
 
 
 def equivalent(a: Cell | str, b: Cell | str) -> Equivalence:
@@ -105,7 +109,9 @@ def _answer(a: Cell, form_a: Reduced, form_b: Reduced, renaming: Mapping[Quantit
     through = {q: form_b.new[renaming[q]] for q in form_a.new if q in renaming}
     parameters = {p.name: e.xreplace(through) for p, e in form_a.own.items()}
     renamed = {s.name: renaming[s.prev].label for s in states(a)}
-    return Equivalence(True, "equal normal forms", MappingProxyType(parameters), MappingProxyType(renamed))
+    return Equivalence(
+        True, "equal normal forms", MappingProxyType(parameters), MappingProxyType(renamed), axes=a.parameters
+    )
 
 
 def _sizes(*cells: Cell) -> dict[str, int]:
@@ -160,7 +166,9 @@ def _witness(a: Cell, b: Cell, seed: int) -> dict[str, Any] | None:
     with np.errstate(all="ignore"):
         values = [evaluate(a, params_a, inputs_a), evaluate(b, params_b, inputs_b)]
     shown = [out if c.output else state[0] for c, (out, state) in zip((a, b), values, strict=True)]
-    if shown[0].shape == shown[1].shape and np.allclose(shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True):
+    if shown[0].shape == shown[1].shape and np.allclose(
+        shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True
+    ):
         return None
     return {
         "parameters": (params_a, params_b),

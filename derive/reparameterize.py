@@ -123,7 +123,7 @@ def _terms(roots: Form) -> list[_Term]:
 
 @lru_cache(maxsize=256)
 def _sums(roots: Form) -> tuple[sympy.Expr, ...]:
-    """Every expression of a form in which a sign can stand: the roots, arguments of activations, bases of powers.
+    """Every expression in which a sign can stand: the roots, arguments of activations, bases of powers.
 
     Not what a linear map is applied to: there the normal form leaves neither sums nor signs.
     """
@@ -135,7 +135,7 @@ def _sums(roots: Form) -> tuple[sympy.Expr, ...]:
 
 
 def _spine(term: sympy.Expr) -> frozenset[Parameter]:
-    """The parameters whose sign is the sign of the term: factors, and the maps that are applied to such terms."""
+    """The parameters whose sign is the term's: factors, and the maps that are applied to such terms."""
     found: frozenset[Parameter] = frozenset()
     for factor in sympy.Mul.make_args(term):
         if isinstance(factor, Parameter):
@@ -230,7 +230,7 @@ def _mirrors(roots: Form) -> list[Activated]:
 
 
 def _worth_mirroring(form: Reduced) -> list[Activated]:
-    """Those that may give a form as simple: k - φ cancels a term, or for odd φ there is a sign to take out."""
+    """Those that may give a form as simple: k - φ cancels a term, or there is a sign to take out."""
 
     def gains(node: Activated) -> bool:
         constant = node.activation.reflection
@@ -249,7 +249,7 @@ def _worth_mirroring(form: Reduced) -> list[Activated]:
 
 
 def _own_parameters(roots: Form, node: Activated) -> frozenset[Parameter] | None:
-    """Parameters that turn every term of the argument, and occur nowhere else; None if there are none such."""
+    """Parameters that turn every term of the argument and occur nowhere else; None if there are none."""
     hidden = sympy.Dummy("hidden")
     elsewhere = set().union(*(atoms(r.xreplace({node: hidden})) for r in roots if r is not None))
     terms = sympy.Add.make_args(node.argument)

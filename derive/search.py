@@ -139,7 +139,7 @@ def _within_reach(goal: Cell) -> Callable[[Cell, Set[str]], bool]:
     memories = sum(not is_shadow(goal, s) for s in states(goal))
     takers = [rule for rule in rules().values() if rule.lowers]
 
-    def keep(cell: Cell, done: Set[str] = frozenset()) -> bool:
+    def keep(cell: Cell, done: Set[str]) -> bool:
         spare = Counter[str]()
         for rule in takers:
             times = memories - (rule.name in done)
@@ -196,7 +196,7 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
         seen.add(_key(node.cell))
         yield node
         for move, after in ahead.next:
-            if keep(after):
+            if keep(after, frozenset()):
                 estimate = max(total, 1 - depth + missing - 1)
                 heappush(queue, (estimate, surplus, depth - 1, next(order), Node(after, node, move)))
 

@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Disguise:
-    """``cell`` computes what the original does, with parameters ``names[p]`` = ``signs[p]`` times the original's."""
+    """``cell`` computes what the original does; its ``names[p]`` is ``signs[p]`` times the original's p."""
 
     cell: Cell
     names: dict[str, str]
@@ -51,7 +51,7 @@ def disguise(cell: Cell, seed: int) -> Disguise:
 
 
 def own_parameters(cell: Cell, gate: Vector) -> set[Parameter] | None:
-    """One parameter for each term of a gate's argument that occurs nowhere else; None where it cannot be mirrored."""
+    """For each term of a gate's argument a parameter that occurs nowhere else; None if there are none."""
     expr = cell.equations[gate]
     if not isinstance(expr, Activated) or expr.activation.reflection is None:
         return None
@@ -82,7 +82,9 @@ def negated(expr: sympy.Expr, p: Parameter) -> sympy.Expr:
     return expr.func(*(negated(a, p) for a in expr.args)) if expr.args else expr
 
 
-def inlined(equations: dict[Vector, sympy.Expr], output: str | None, rng: random.Random) -> dict[Vector, sympy.Expr]:
+def inlined(
+    equations: dict[Vector, sympy.Expr], output: str | None, rng: random.Random
+) -> dict[Vector, sympy.Expr]:
     """Some vectors put into the equations that read them."""
     for v in list(equations):
         if not isinstance(v, State) and v.name != output and rng.random() < 0.4:
@@ -101,9 +103,13 @@ def shuffled(equations: dict[Vector, sympy.Expr], rng: random.Random) -> dict[Ve
     return done
 
 
-def renamed(cell: Cell, equations: dict[Vector, sympy.Expr], signs: dict[str, int], rng: random.Random) -> Disguise:
+def renamed(
+    cell: Cell, equations: dict[Vector, sympy.Expr], signs: dict[str, int], rng: random.Random
+) -> Disguise:
     """Every state, vector, parameter and input under another name; the states in another order."""
-    named = [q for q in cell.symbols.values() if not isinstance(q, Previous) and type(q).__name__ != "MeanMap"]
+    named = [
+        q for q in cell.symbols.values() if not isinstance(q, Previous) and type(q).__name__ != "MeanMap"
+    ]
     new = [f"q{k}" for k in range(len(named))]
     rng.shuffle(new)
     names = {q.name: n for q, n in zip(named, new, strict=True)}
@@ -117,6 +123,4 @@ def renamed(cell: Cell, equations: dict[Vector, sympy.Expr], signs: dict[str, in
         output=names[cell.output] if cell.output else None,
         states=states,
     )
-    return Disguise(
-        other, {p: names[p] for p in cell.parameters}, signs, {s: names[s] for s in cell.states}
-    )
+    return Disguise(other, {p: names[p] for p in cell.parameters}, signs, {s: names[s] for s in cell.states})

@@ -1,9 +1,9 @@
 """Cell equations as z3 terms: an independent voice on the laws of the rules.
 
-One unit of each vector is a real variable.  What is not elementwise arithmetic stays uninterpreted: a linear map is
-a function of what it is applied to, one function for each matrix; so is an activation, and so is a fractional power,
-of which only p(1) = 1 is known.  Intermediate vectors are put in as z3 terms, by this file alone: the engine's own
-normal form, substitutions and graph are not used.
+One unit of each vector is a real variable.  What is not elementwise arithmetic stays uninterpreted: a linear
+map is a function of what it is applied to, one function for each matrix; so is an activation, and so is a
+fractional power, of which only p(1) = 1 is known.  Intermediate vectors are put in as z3 terms, by this file
+alone: the engine's normal form, substitutions and graph are not used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sympy
 import z3
 
 from derive import Activated, Cell, Linear, Step
-from derive.symbols import Input, Parameter, Previous, State, Vector
+from derive.symbols import Input, Parameter, Previous, Vector
 
 TIMEOUT = 5_000
 """Milliseconds for one query."""
@@ -27,13 +27,12 @@ _REAL = z3.RealSort()
 class Translation:
     """The step of one cell as z3 terms, after a substitution in its right sides.
 
-    ``names`` renames quantities of the other cell to this one's: where ``old`` is a name of a quantity, the z3
-    variable is called ``names[old]``.
+    ``names`` says what the quantities of this cell are called in z3, where not by their own names.
     """
 
-    def __init__(self, cell: Cell, substitution: Mapping[Any, Any], names: Mapping[str, str] | None = None) -> None:
+    def __init__(self, cell: Cell, values: Mapping[Any, Any], names: Mapping[str, str] | None = None) -> None:
         self.cell = cell
-        self.substitution = dict(substitution)
+        self.values = dict(values)
         self.names = dict(names or {})
         self.axioms: list[Any] = []
         self._terms: dict[Any, Any] = {}
@@ -56,16 +55,17 @@ class Translation:
 
     def __call__(self, expr: Any, *, replaced: bool = False) -> Any:
         """The z3 term of an expression; what a substitution puts in is not itself substituted again."""
-        if not replaced and expr in self.substitution:
-            return self(sympy.sympify(self.substitution[expr]), replaced=True)
+        if not replaced and expr in self.values:
+            return self(sympy.sympify(self.values[expr]), replaced=True)
         if isinstance(expr, Previous):
             return z3.Real(f"{self._name(expr.label)} before")
-        if isinstance(expr, Vector | State):
+        if isinstance(expr, Vector):
             return self._vector(expr)
         if isinstance(expr, Input | Parameter):
             return z3.Real(self._name(expr.name))
         if isinstance(expr, Linear):
-            return z3.Function(f"{self._name(expr.map.name)} @", _REAL, _REAL)(self(expr.vector, replaced=replaced))
+            product = z3.Function(f"{self._name(expr.map.name)} @", _REAL, _REAL)
+            return product(self(expr.vector, replaced=replaced))
         if isinstance(expr, Activated):
             function = z3.Function(f"{expr.activation.name} of", _REAL, _REAL)
             return function(self(expr.argument, replaced=replaced))
@@ -88,31 +88,20 @@ class Translation:
         return power(base)
 
 
-def differ(before: Terms, after: Terms, axioms: list[Any]) -> Any:
-    """The answer of z3 to: can a common state's next value, or the output, differ?  (unsat: no)"""
-    common = sorted(before.keys() & after.keys())
+def can_differ(first: Translation, second: Translation) -> Any:
+    """z3's answer to: can the next value of a common state, or the output, differ?  (unsat: never)"""
+    before, after = first.step(), second.step()
     solver = z3.Solver()
     solver.set("timeout", TIMEOUT)
-    solver.add(*axioms)
-    solver.add(z3.Or([before[name] != after[name] for name in common]))
+    solver.add(*first.axioms, *second.axioms)
+    solver.add(z3.Or([before[name] != after[name] for name in sorted(before.keys() & after.keys())]))
     return solver.check()
 
 
-def law(step: Step, before: Mapping[Any, Any] | None = None, after: Mapping[Any, Any] | None = None) -> Any:
-    """z3's answer to: can the two cells differ where the step says that they agree?
-
-    Other substitutions than the step's own may be given, and ``after`` cells other than its own are in the step.
-    """
-    ours, theirs = step.agreement
-    names, values = {}, {}
-    for old, new in (ours if before is None else before).items():
-        if isinstance(new, type(old)) and not isinstance(old, sympy.Expr | Vector):
-            names[old.name] = new.name
-        values[old] = new
-    if step.rule.name == "rename":  # its first mapping is from quantities to quantities, left sides too
+def law(step: Step) -> Any:
+    """z3's answer to: can the two cells of a step differ where it says that they agree?"""
+    values, others = step.agreement
+    if step.rule.name == "rename":  # a map from names to names, left sides too
         names = {q.name: r.name for q, r in values.items() if not isinstance(q, Previous)}
-        values = {}
-    first = Translation(step.before, values, names)
-    second = Translation(step.after, theirs if after is None else after)
-    a, b = first.step(), second.step()
-    return differ(a, b, first.axioms + second.axioms)
+        return can_differ(Translation(step.before, {}, names), Translation(step.after, others))
+    return can_differ(Translation(step.before, values), Translation(step.after, others))

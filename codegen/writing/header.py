@@ -5,18 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-import sympy
-
 import derive
 from codegen.plan import Plan
 from codegen.writing.layout import WIDTH
 from derive.catalogue import published
 from derive.cell import Cell
-from derive.counts import counts
+from derive.counts import counts, polynomial
 from derive.show.text import TextNotation, equation
 from derive.symbols import INPUT_AXIS, STATE_AXIS
 
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LETTERS = {STATE_AXIS: "n", INPUT_AXIS: "m"}
 
 
@@ -114,27 +111,6 @@ def _costs(plan: Plan) -> list[str]:
         f"{polynomial(total.activations)} activations."
     )
     return [first, *_wrapped(second)]
-
-
-def polynomial(expr: sympy.Expr) -> str:
-    """``4n² + 4nm + 4n``."""
-    symbols = sorted(expr.free_symbols, key=lambda s: (s.name != STATE_AXIS, s.name != INPUT_AXIS, s.name))
-    if not symbols:
-        return str(expr)
-    terms = sympy.Poly(expr, *symbols).terms()
-    return " + ".join(
-        _monomial(coefficient, powers, [s.name for s in symbols]) for powers, coefficient in terms
-    )
-
-
-def _monomial(coefficient: sympy.Expr, powers: tuple[int, ...], names: list[str]) -> str:
-    factors = [
-        name + (str(p).translate(_SUPERSCRIPTS) if p > 1 else "")
-        for name, p in zip(names, powers, strict=True)
-        if p
-    ]
-    text = ("·" if any(len(name) > 1 for name in names) else "").join(factors)
-    return text if coefficient == 1 and text else f"{coefficient}{text}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from derive.claim import Claim
 from derive.rewriting import fresh, on_memory, schedule
 from derive.rule import Rewrite, Rule, agree, already, refuse
 from derive.rules.reading import read_gates
+from derive.show.text import spell
 from derive.structure import opens
 from derive.symbols import Activated, Linear, Parameter, Vector, atoms
 
@@ -55,7 +56,7 @@ def add_peepholes(cell: Cell, state: str | None = None, form: str = "full") -> R
             for g in blind:
                 source = target.state if depends_on(done, g, target.state) else target.state.prev
                 if g != o:
-                    found.append(opens(done, o, g, source, f"{g} sees {source} even at {o} = 0"))
+                    found.append(opens(done, o, g, source, f"{g} sees {spell(source)} even at {o} = 0"))
             return found
 
         zero = dict.fromkeys(_terms(after, set(new)), 0)

@@ -21,6 +21,7 @@ from derive.cell import Cell
 from derive.claim import Claim
 from derive.rewriting import fresh, new_gate, on_memory, schedule, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
+from derive.show.text import spell
 from derive.structure import closes
 from derive.symbols import Linear, Parameter, State, Vector, at_present
 from derive.wellformed import axes_of
@@ -50,7 +51,7 @@ def gate_read(cell: Cell, state: str | None = None, gate: str = "o") -> Rewrite:
         def claims(done: Cell) -> list[Claim]:
             others = [c for c in candidates if c != target.site]
             return [
-                closes(done, o, 0, c, past, f"{c} does not read {past}")
+                closes(done, o, 0, c, past, f"{c} does not read {spell(past)}")
                 for c in others
                 if c in _pure(done, o, c, past)
             ]
@@ -117,15 +118,17 @@ def gate_gate_reads(cell: Cell, state: str | None = None) -> Rewrite:
         if not changed:
             gated_already = next((g for g in gates(cell) if cell.equations[g].has(gated)), None)
             if gated_already is not None:
-                raise already(cell, f"{gated_already} already reads {raw} through {o}", gated_already)
-            raise refuse(cell, f"no gate besides {o} reads {raw}", o)
+                raise already(cell, f"{gated_already} already reads {spell(raw)} through {o}", gated_already)
+            raise refuse(cell, f"no gate besides {o} reads {spell(raw)}", o)
         after = cell.replace(equations=schedule(dict(cell.equations) | changed))
         hold = {shadow.prev: raw} if shadow else {o: 1}
 
         def claims(done: Cell) -> list[Claim]:
             hidden = [g for g in changed if g in _pure(done, o, g, past)]
             what = "{} does not read {}"
-            return [] if shadow else [closes(done, o, 0, g, past, what.format(g, past)) for g in hidden]
+            return (
+                [] if shadow else [closes(done, o, 0, g, past, what.format(g, spell(past))) for g in hidden]
+            )
 
         return Rewrite(after, agree(before=hold, after=hold), claims)
 
@@ -161,14 +164,8 @@ def gate_output(cell: Cell, state: str | None = None) -> Rewrite:
             raise refuse(cell, f"the output {shown} is also read inside the cell", shown)
         shadow = _shadow(cell, o * expr)
         equations = {s: e for s, e in cell.equations.items() if s != shown or isinstance(s, State)}
-        if shadow:
-            return Rewrite(
-                cell.replace(equations=equations, output=shadow),
-                agree(before={o: 1}, after={o: 1}),
-                lambda _: [],
-            )
-        y = Vector(fresh(cell, "y"), *shown.axes) if isinstance(shown, State) else shown
-        equations[y] = o * expr
+        y = shadow or (Vector(fresh(cell, "y"), *shown.axes) if isinstance(shown, State) else shown)
+        equations |= {} if shadow else {y: o * expr}
         after = cell.replace(equations=schedule(equations), output=y)
         return Rewrite(
             after,

@@ -9,6 +9,7 @@ from derive.cell import Cell
 from derive.errors import RuleDoesNotApply
 from derive.rewriting import drop_unread, fresh, named_state, new_gate, on_memory, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
+from derive.show.text import spell
 from derive.structure import carries_with, convex
 from derive.symbols import State, Vector
 
@@ -81,7 +82,7 @@ def gate_forget(cell: Cell, state: str | None = None, gate: str = "f") -> Rewrit
         if target.carry != 1:
             raise already(
                 cell,
-                f"the carry of {target.state} is {target.carry}, not 1: it is already selective",
+                f"the carry of {target.state} is {spell(target.carry)}, not 1: it is already selective",
                 target.site,
             )
         f, expr = new_gate(cell, target, gate)
@@ -108,7 +109,9 @@ def couple_forget_to_write(cell: Cell, state: str | None = None) -> Rewrite:
                 cell, f"{1 - forget} gates both what {target.state} forgets and what is written", target.site
             )
         if not is_fraction(cell, forget):
-            raise refuse(cell, f"the carry of {target.state} is {forget}, not a forget gate", target.site)
+            raise refuse(
+                cell, f"the carry of {target.state} is {spell(forget)}, not a forget gate", target.site
+            )
         factors = sympy.Mul.make_args(target.increment)
         writers = [v for v in factors if is_fraction(cell, v) and v != forget]
         if not writers and forget in gate_factors(cell, target.increment):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from derive.show.diagram.flow import Edge, Flow
 from derive.show.diagram.operations import Node
@@ -74,8 +75,10 @@ class Sizes:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
         blocks = [node for node in nodes if node.kind == "block"]
-        self.rows = max((width(row.label, TEXT) for node in blocks for row in node.rows), default=0.0) + 18
-        self._value = max((_widest(node, TEXT + 1, TEXT + 1) for node in blocks), default=0.0) + 16
+        self.rows = (
+            ceil(max((width(row.label, TEXT) for node in blocks for row in node.rows), default=0.0)) + 18
+        )
+        self._value = ceil(max((_widest(node, TEXT + 1, TEXT + 1) for node in blocks), default=0.0)) + 16
 
     def __call__(self, index: int) -> tuple[float, float]:
         """Width and height of a node."""
@@ -83,9 +86,9 @@ class Sizes:
         if node.kind in CIRCLES:
             return 2 * RADIUS, 2 * RADIUS
         if node.kind == "block":
-            value = self._value if node.label or node.name else 0.0
+            value = self._value if node.label or node.name else 0
             return self.rows + value, max(PITCH * len(node.rows) + 6, 46.0 if node.name else 30.0)
-        text = _widest(node, TEXT, TEXT + 1)
+        text = ceil(_widest(node, TEXT, TEXT + 1))
         if node.kind in ENDS:
             return max(text + 22, 46.0), 30.0
         if node.kind in ("tag", "parameter"):

@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from codegen.writing.header import polynomial
 from codegen.writing.layout import WIDTH, concatenated, joined, listed, returned, unpacked
-from derive.counts import size
+from derive.counts import polynomial, size
 
 MANY = [f"a_long_name_{k}" for k in range(9)]
 
