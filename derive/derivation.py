@@ -26,7 +26,7 @@ class Derivation:
         """Where the derivation arrives."""
         return self.steps[-1].after if self.steps else self.start
 
-    def then(self, rule: str | Rule, **options: Any) -> Derivation:
+    def then(self, rule: str | Rule, /, **options: Any) -> Derivation:
         """The derivation with one more step."""
         return Derivation(self.start, (*self.steps, apply(rule, self.cell, **options)))
 

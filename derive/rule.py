@@ -155,7 +155,7 @@ def rule(name: str | Rule) -> Rule:
     return rules()[name]
 
 
-def apply(name: str | Rule, cell: Cell | str, **options: Any) -> Step:
+def apply(name: str | Rule, /, cell: Cell | str, **options: Any) -> Step:
     """Apply a rule to a cell: a :class:`Step`, or :class:`RuleDoesNotApply` naming the equation at fault."""
     from derive.catalogue import cell as catalogued
 

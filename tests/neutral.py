@@ -1,4 +1,4 @@
-"""Parameters with which a rule changes nothing, and a comparison of the cells before and after it by numbers."""
+"""Parameters at which a rule changes nothing, and a comparison of the cells before and after it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def assert_same(
 
 
 def moves(step: Step, params: tuple[Arrays, Arrays]) -> bool:
-    """Whether the rule changes something at these parameters: what a test of neutral ones is measured against."""
+    """Whether the rule changes something at these parameters, as it should at most."""
     try:
         assert_same(step.before, step.after, params)
     except AssertionError:

@@ -10,7 +10,7 @@ from derive.claim import Claim
 from derive.rewriting import fresh, on_memory, schedule
 from derive.rule import Rewrite, Rule, agree, already, refuse
 from derive.rules.reading import read_gates
-from derive.show.text import spell
+from derive.show.text import spell, typeset
 from derive.structure import opens
 from derive.symbols import Activated, Linear, Parameter, Vector, atoms
 
@@ -56,7 +56,15 @@ def add_peepholes(cell: Cell, state: str | None = None, form: str = "full") -> R
             for g in blind:
                 source = target.state if depends_on(done, g, target.state) else target.state.prev
                 if g != o:
-                    found.append(opens(done, o, g, source, f"{g} sees {spell(source)} even at {o} = 0"))
+                    found.append(
+                        opens(
+                            done,
+                            o,
+                            g,
+                            source,
+                            f"{typeset(g.name)} sees {spell(source)} even at {typeset(o.name)} = 0",
+                        )
+                    )
             return found
 
         zero = dict.fromkeys(_terms(after, set(new)), 0)

@@ -21,7 +21,7 @@ from derive.cell import Cell
 from derive.claim import Claim
 from derive.rewriting import fresh, new_gate, on_memory, schedule, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
-from derive.show.text import spell
+from derive.show.text import spell, typeset
 from derive.structure import closes
 from derive.symbols import Linear, Parameter, State, Vector, at_present
 from derive.wellformed import axes_of
@@ -51,7 +51,7 @@ def gate_read(cell: Cell, state: str | None = None, gate: str = "o") -> Rewrite:
         def claims(done: Cell) -> list[Claim]:
             others = [c for c in candidates if c != target.site]
             return [
-                closes(done, o, 0, c, past, f"{c} does not read {spell(past)}")
+                closes(done, o, 0, c, past, f"{typeset(c.name)} does not read {spell(past)}")
                 for c in others
                 if c in _pure(done, o, c, past)
             ]
@@ -127,7 +127,9 @@ def gate_gate_reads(cell: Cell, state: str | None = None) -> Rewrite:
             hidden = [g for g in changed if g in _pure(done, o, g, past)]
             what = "{} does not read {}"
             return (
-                [] if shadow else [closes(done, o, 0, g, past, what.format(g, spell(past))) for g in hidden]
+                []
+                if shadow
+                else [closes(done, o, 0, g, past, what.format(typeset(g.name), spell(past))) for g in hidden]
             )
 
         return Rewrite(after, agree(before=hold, after=hold), claims)

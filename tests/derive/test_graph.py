@@ -121,7 +121,7 @@ def test_numbers_say_the_same(cell: Cell, seed: int) -> None:
     counts as seen if any of them shows it.
     """
     seen: set[tuple[str, str, int]] = set()
-    for trial in range(4):
+    for trial in range(3):
         seen |= _perturbed(cell, 1000 * trial + seed)
     reads = {(u, v, use.lag) for u, v, d in cell.graph.edges(data=True) for use in d["uses"]}
     assert seen <= reads
@@ -140,10 +140,11 @@ def _perturbed(cell: Cell, seed: int) -> set[tuple[str, str, int]]:
     env |= {cell.symbols[name]: inputs[0] for name in cell.inputs}
     env |= {Previous(name): v for name, v in zip(cell.states, state, strict=True)}
     env |= {v: rng.uniform(-0.9, 0.9, 3) for v in cell.equations}
+    before = {v: value(expr, env) for v, expr in cell.equations.items()}
     found = set()
     for q in [q for q in env if not isinstance(q, Parameter)]:
         moved = env | {q: env[q] + rng.uniform(0.1, 0.3, env[q].shape)}
         for v, expr in cell.equations.items():
-            if np.abs(value(expr, moved) - value(expr, env)).max() > 1e-12:
+            if np.abs(value(expr, moved) - before[v]).max() > 1e-12:
                 found.add((q.label, v.name, int(isinstance(q, Previous))))
     return found
