@@ -11,9 +11,9 @@ import derive
 from codegen.building import build
 from codegen.checking import check
 from codegen.emission import emit
+from codegen.files import write_atomic
 from codegen.report import Trained, report_html
 from codegen.training import Corpus, LanguageModel, RichProgress, TrainingConfig, embedded_corpus, train
-from codegen.files import write_atomic
 
 CELLS = ("pseudo-lstm", "lstm")
 SIZE = 128

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the directory is missing or read-only, or the disk is full; `path` is then untouched.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder to write to", str(path.parent))
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with temporary.open("wb") as file:

@@ -64,6 +64,7 @@ class RecurrentLayer(nn.Module):
         self.options = options
         self.sizes = dict(sizes)
         self._names = dict(names)
+        self._layer_names = tuple(layers)  # a user may attach further modules
         for name, layer in layers.items():
             self.add_module(name, layer)
         if options.trainable_state:
@@ -221,7 +222,7 @@ class RecurrentLayer(nn.Module):
 
     def _layers(self) -> Iterator[Any]:
         """The generated layers: l0, l0_reverse, l1, …"""
-        return self.children()
+        return (self.get_submodule(name) for name in self._layer_names)
 
     def _parameters_of(self, layer: Any) -> dict[str, nn.Parameter]:
         return {name: getattr(layer.cell, name) for name in self.cell.parameters}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import sympy
 
@@ -32,6 +33,8 @@ class Write:
     carry: sympy.Expr
     increment: sympy.Expr
     via: tuple[Vector, ...]
+    scale: sympy.Expr = sympy.S.One
+    """What multiplies the site on its way to the state; 1 where the state is its own site."""
 
     @property
     def is_incremental(self) -> bool:
@@ -67,7 +70,8 @@ def write(cell: Cell, state: State) -> Write:
     carry, increment = (
         linear_part(cell.equations[site], state.prev) if via else (sympy.S.Zero, cell.equations[state])
     )
-    return Write(state, site, carry, increment, via or (state,))
+    scale = sympy.Mul(*(linear_part(cell.equations[above], below)[0] for above, below in pairwise(via)))
+    return Write(state, site, carry, increment, via or (state,), scale)
 
 
 def _carrying(cell: Cell, vector: Vector, past: Previous) -> tuple[Vector, ...]:

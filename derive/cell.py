@@ -131,8 +131,10 @@ class Cell:
         """
         added: set[Any] = set()
         other: set[Any] = set(self.equations.values())
+        # b and -b are added alike
+        unsigned = {-self.symbols[name]: self.symbols[name] for name in self.parameters}
         for expr in self.equations.values():
-            for node in sympy.preorder_traversal(expr):
+            for node in sympy.preorder_traversal(expr.xreplace(unsigned)):
                 (added if isinstance(node, sympy.Add) else other).update(node.args)
         return tuple(name for name in self.parameters if self.symbols[name] in added - other)
 

@@ -31,7 +31,8 @@ class Equivalence:
     ``parameters``: for each parameter of the first cell, an expression in the second cell's parameters; with
     it the first cell computes what the second does.  ``states``: the first cell's state names → the second's.
     ``axes``: those of the first cell's parameters.  ``witness``: numbers on which the cells differ when
-    parameters of the same name and axes are given the same values.
+    parameters of the same name and axes are given the same values.  Falsy without a
+    witness means undecided: no map was found, and no difference either.
     """
 
     equal: bool

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import sympy
 
+from derive.activations import Activation
 from derive.anatomy import states
 from derive.cell import Cell
 from derive.symbols import Activated, Linear, MeanMap, Quantity, Vector
@@ -45,10 +46,20 @@ def normalize(expr: sympy.Expr, known: Mapping[Quantity, sympy.Expr]) -> sympy.E
         return sympy.Add(*(_apply(expr.map, term) for term in sympy.Add.make_args(vector)))
     if isinstance(expr, Activated):
         argument = normalize(expr.argument, known)
-        return argument if expr.activation.name == "identity" else expr.activation(argument)
+        return argument if expr.activation.name == "identity" else _positive(expr.activation, argument)
+    if isinstance(expr, sympy.Float):
+        return sympy.Rational(str(expr))  # 0.5 is 1/2
     if not expr.args:
         return expr
     return _expand(expr.func(*(normalize(arg, known) for arg in expr.args)))
+
+
+def _positive(activation: Activation, argument: sympy.Expr) -> sympy.Expr:
+    """φ(a), or k - φ(-a) where φ(-a) = k - φ(a) and most terms of a have a minus sign."""
+    signs = [bool(t.as_coeff_Mul()[0].is_negative) for t in sympy.Add.make_args(argument)]
+    if activation.reflection is None or 2 * sum(signs) <= len(signs):
+        return activation(argument)
+    return activation.reflection - activation(-argument)
 
 
 def _expand(expr: sympy.Expr) -> sympy.Expr:

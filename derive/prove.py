@@ -15,7 +15,7 @@ from derive.cell import Cell
 from derive.claim import Claim
 from derive.show.text import typeset
 from derive.structure import carries_with, convex, reads_bounded
-from derive.symbols import Vector
+from derive.symbols import Activated, Parameter, Vector, atoms
 
 LARGEST_SEARCH = 6
 """Gate settings are tried one by one; a write with more gates than this is left undecided."""
@@ -47,11 +47,20 @@ def forget_biases(cell: Cell | str, value: float = 1.0) -> dict[str, float]:
     for memory in memories(subject):
         for gate in gates(subject):
             sign = 1 if memory.carry == gate else -1 if memory.carry == 1 - gate else 0
-            added = {
-                p.name for p in subject.equations[gate].atoms() if getattr(p, "name", None) in subject.biases
-            }
-            found |= {bias: sign * value for bias in added if sign}
+            if sign:
+                found |= {bias: sign * way * value for bias, way in _own_bias(subject, gate)}
     return found
+
+
+def _own_bias(cell: Cell, gate: Vector) -> list[tuple[str, int]]:
+    """A bias that the gate adds and nothing else reads, with its sign; of several, the first."""
+    expr = cell.equations[gate]
+    others = set().union(*(atoms(e) for v, e in cell.equations.items() if v != gate))
+    if not isinstance(expr, Activated):
+        return []
+    terms = [term.as_coeff_Mul() for term in sympy.Add.make_args(expr.argument)]
+    own = [(p.name, int(c)) for c, p in terms if abs(c) == 1 and isinstance(p, Parameter) and p not in others]
+    return sorted(own)[:1]
 
 
 def _carry(cell: Cell, memory: Write) -> Claim:
@@ -72,7 +81,7 @@ def _carry(cell: Cell, memory: Write) -> Claim:
 
 
 def _switches(cell: Cell, memory: Write) -> list[Vector]:
-    present = sympy.Add(memory.carry, memory.increment).atoms(Vector)
+    present = set().union(*(cell.equations[v].atoms(Vector) for v in memory.via))
     return [g for g in gates(cell) if g in present]
 
 

@@ -84,9 +84,12 @@ def _merged(form: Reduced) -> Reduced:
         if p.axes != q.axes or p not in form.new or q not in form.new or not _together(form.roots, p, q):
             continue
         alone = tuple(_rebuild(r, {q: sympy.S.Zero}) for r in form.roots)
-        if tuple(_rebuild(r, {p: p + q}) for r in alone) == form.roots:
-            new = {k: v for k, v in form.new.items() if k != q} | {p: form.new[p] + form.new[q]}
-            form = Reduced(alone, new, {**form.own, q: sympy.S.Zero})
+        for sign in (1, -1):
+            if tuple(_rebuild(r, {p: p + sign * q}) for r in alone) == form.roots:
+                new = {k: v for k, v in form.new.items() if k != q}
+                new[p] = form.new[p] + sign * form.new[q]
+                form = Reduced(alone, new, {**form.own, q: sympy.S.Zero})
+                break
     return form
 
 

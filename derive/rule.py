@@ -61,11 +61,17 @@ class Rule:
         """Apply the rule and decide its promises; raises RuleDoesNotApply, UnknownRule or BrokenPromise."""
         self._check(options)
         done = self.rewrite(cell, **options)
-        claims = tuple(done.claims(done.cell))
+        claims = tuple(done.claims(done.cell)) or self._undecided()
         for claim in claims:
             if claim.status == "refuted":
                 raise BrokenPromise(f"{self.name} on {cell.name}: {claim.statement}: {claim.counterexample}")
         return Step(self, cell, done.cell, claims, MappingProxyType(dict(options)), done.agreement)
+
+    def _undecided(self) -> tuple[Claim, ...]:
+        """What the rule promises, where no method here decides it for this cell."""
+        if not self.search:
+            return ()  # a change of names promises nothing
+        return (Claim(self.name, self.buys, "unknown", "not decided by the structure of the equations"),)
 
     def _check(self, options: Mapping[str, Any]) -> None:
         for name, value in options.items():

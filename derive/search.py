@@ -23,6 +23,9 @@ from derive.normal import normal_form
 from derive.rule import Rule, rules
 from derive.symbols import Activated, MeanMap, Parameter
 
+GATES = frozenset({"sigmoid"})
+"""What new gates apply, and what goes with a gate that is taken away."""
+
 Move = tuple[str, dict[str, Any]]
 
 
@@ -63,10 +66,10 @@ class Prospects:
 
 
 @lru_cache(maxsize=1 << 14)
-def prospects(cell: Cell) -> Prospects:
-    """Try every rule on a cell."""
+def prospects(cell: Cell, kinds: frozenset[str] = frozenset()) -> Prospects:
+    """Try every rule on a cell; ``kinds`` are activations to try where a rule lets one choose."""
     found, done = [], set()
-    for rule, options in moves():
+    for rule, options in moves(kinds):
         try:
             found.append(((rule.name, options), rule.rewrite(cell, **options).cell))
         except AlreadyHolds:
@@ -76,9 +79,17 @@ def prospects(cell: Cell) -> Prospects:
     return Prospects(tuple(found), frozenset(done))
 
 
-def moves() -> list[tuple[Rule, dict[str, Any]]]:
-    """Every rule with every choice of options that a search tries."""
-    return [(rule, dict(options)) for rule in rules().values() for options in rule.search]
+def moves(kinds: Set[str] = frozenset()) -> list[tuple[Rule, dict[str, Any]]]:
+    """Every rule with every choice of options that a search tries, and with the given activations."""
+    found = [(rule, dict(options)) for rule in rules().values() for options in rule.search]
+    choices = [(rule, kind) for rule in rules().values() for kind in rule.options.get("activation", ())[1:]]
+    return found + [(rule, {"activation": kind}) for rule, kind in choices if kind in kinds]
+
+
+def _kinds(cell: Cell) -> frozenset[str]:
+    """The names of the activations that a cell applies."""
+    roots = [r for r in normal_form(cell).roots if r is not None]
+    return frozenset(n.activation.name for r in roots for n in r.atoms(Activated))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -155,6 +166,9 @@ def path(a: Cell | str, b: Cell | str, *, max_cells: int = 200) -> Derivation:
     Raises :class:`~derive.errors.NoPath` when the rules do not lead there, or not within ``max_cells`` cells.
     """
     start, goal = catalogued(a), catalogued(b)
+    hindrance = _hindrance(start, goal)
+    if hindrance:
+        raise NoPath(f"no derivation from {start.name} to {goal.name}: {hindrance}")
     wanted = profile(goal)
     looked_at = 0
     for node in towards(start, goal):
@@ -170,6 +184,21 @@ def path(a: Cell | str, b: Cell | str, *, max_cells: int = 200) -> Derivation:
     )
 
 
+def _hindrance(start: Cell, goal: Cell) -> str:
+    """Why there can be no derivation, where counting settles it; empty otherwise."""
+    here, there = _kinds(start), _kinds(goal)
+    offered = {kind for rule in rules().values() for kind in rule.options.get("activation", ())}
+    if foreign := there - here - offered - GATES:
+        return f"no rule brings {', '.join(sorted(foreign))}"
+    if stuck := here - there - GATES:
+        return f"no rule takes away {', '.join(sorted(stuck))}"
+    has, wants = features(start), features(goal)
+    if not _within_reach(goal)(start, frozenset()):
+        more = [f"{has[k]} {k}, not {wants[k]}" for k in has if has[k] > wants[k]]
+        return f"no rule takes away what {start.name} has more of than {goal.name}: {'; '.join(more)}"
+    return ""
+
+
 def towards(start: Cell, goal: Cell) -> Iterator[Node]:
     """A* search: the cells in reach, by the steps so far plus the rules whose work only the goal shows.
 
@@ -178,7 +207,8 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
     stands in.
     """
     keep = _within_reach(goal)
-    wanted = prospects(goal).done
+    kinds = _kinds(goal)
+    wanted = prospects(goal, kinds).done
     order = count()
     seen: set[int] = set()
     queue: list[tuple[int, int, int, int, Node]] = [(0, 0, 0, next(order), Node(start))]
@@ -186,7 +216,7 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
         total, _, depth, _, node = heappop(queue)
         if _key(node.cell) in seen:
             continue
-        ahead = prospects(node.cell)
+        ahead = prospects(node.cell, kinds)
         if not keep(node.cell, ahead.done):
             continue
         missing, surplus = len(wanted - ahead.done), len(ahead.done - wanted)

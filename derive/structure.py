@@ -15,7 +15,17 @@ from derive.anatomy import Write, depends_on, find_reads, gate_factors, without_
 from derive.cell import Cell
 from derive.claim import Claim
 from derive.show.text import typeset
-from derive.symbols import Activated, Linear, Parameter, Previous, Quantity, State, Vector, at_present
+from derive.symbols import (
+    Activated,
+    Linear,
+    Parameter,
+    Previous,
+    Quantity,
+    State,
+    Vector,
+    at_present,
+    atoms,
+)
 
 
 def inlined(cell: Cell, symbol: Vector, held: Mapping[Quantity, Any]) -> sympy.Expr:
@@ -41,7 +51,7 @@ def carries_with(cell: Cell, write: Write, setting: Mapping[Vector, int]) -> Cla
     name = typeset(write.state.name)
     held: dict[Quantity, Any] = dict(setting)
     at = ", ".join(f"{typeset(g.name)} = {v}" for g, v in setting.items()) or "every setting"
-    result = _elementwise_value(cell, write.state, held)
+    result = _along_the_way(cell, write, held)
     holds = sympy.expand(result - write.state.prev) == 0
     return Claim(
         name=f"carries-{write.state.name}",
@@ -58,13 +68,11 @@ def carries_with(cell: Cell, write: Write, setting: Mapping[Vector, int]) -> Cla
     )
 
 
-def _elementwise_value(cell: Cell, vector: Vector, held: dict[Quantity, Any]) -> sympy.Expr:
-    """The equation with held gates and, elementwise, the vectors on the way to the state's past put in."""
-    expr = cell.equations[vector].xreplace(held)
-    for source in sorted(expr.atoms(Vector), key=lambda q: q.name):
-        below = cell.equations[source]
-        if not isinstance(below, Activated) and below.atoms(Previous):
-            expr = expr.xreplace({source: _elementwise_value(cell, source, held)})
+def _along_the_way(cell: Cell, write: Write, held: dict[Quantity, Any]) -> sympy.Expr:
+    """The write with held gates and the vectors between the state and its past put in."""
+    expr = cell.equations[write.state].xreplace(held)
+    for vector in write.via[1:]:
+        expr = expr.xreplace({vector: cell.equations[vector].xreplace(held)})
     return expr
 
 
@@ -124,7 +132,9 @@ def reads_bounded(cell: Cell, write: Write) -> Claim:
     union = sympy.Union(*limits) if limits else sympy.S.EmptySet
     if cell.output == write.state.name:
         raw.append((write.state, write.state))
+    raw += copies(cell, write)
     name = typeset(write.state.name)
+    squashed = f"every read of {name} passes an activation of bounded range and stays in {_interval(union)}"
     if raw:
         symbol, read = raw[0]
         return Claim(
@@ -137,13 +147,24 @@ def reads_bounded(cell: Cell, write: Write) -> Claim:
         )
     return Claim(
         name=f"squashed-reads-{write.state.name}",
-        statement=f"every read of {name} passes an activation of bounded range and stays in "
-        f"{_interval(union)}",
+        statement=squashed if limits else f"nothing reads {name}",
         status="proved",
         method="reads of the state",
         certificate={"reads": [(symbol.name, str(read)) for symbol, read in reads]},
         verify=lambda: _no_bare_use(cell, write),
     )
+
+
+def copies(cell: Cell, write: Write) -> list[tuple[Vector, sympy.Expr]]:
+    """Reads of vectors that hold the state unsquashed under another name: what it is written through."""
+    through = set(write.via) - {write.state}
+    shown = [(v, v) for v in through if v.name == cell.output]
+    return shown + [
+        (symbol, source)
+        for symbol, expr in cell.equations.items()
+        for source in sorted(through & atoms(expr), key=str)
+        if symbol not in write.via
+    ]
 
 
 def _interval(limits: Any) -> str:
@@ -156,16 +177,16 @@ def _interval(limits: Any) -> str:
 def _no_bare_use(cell: Cell, write: Write) -> bool:
     """Second method: hide every bounded read behind a constant; only the carry may still hold the state."""
     hidden = sympy.Dummy("read")
+    state, names = write.state, {v.name for v in write.via}
     for symbol in cell.equations:
         expr = without_carry(cell, write, symbol)
         for node in expr.atoms(Activated):
-            if node.activation.is_bounded and node.argument in (write.state.prev, write.state):
+            if node.activation.is_bounded and node.argument in (state.prev, state):
                 expr = expr.xreplace({node: hidden})
-        if write.state.prev in expr.atoms(Quantity) or (
-            write.state in expr.atoms(Quantity) and symbol not in write.via
-        ):
+        left = {q.name for q in expr.atoms(Quantity)}
+        if state.prev.name in left or (names & left and symbol not in write.via):
             return False
-    return cell.output != write.state.name
+    return cell.output not in names
 
 
 def convex(cell: Cell, write: Write) -> Claim:
@@ -181,7 +202,11 @@ def convex(cell: Cell, write: Write) -> Claim:
     boxes: dict[Any, tuple[int, int]] = dict.fromkeys(fractions, (0, 1)) | dict.fromkeys(
         (old, *others), (-1, 1)
     )
-    affine = elementwise and all(sympy.degree(sympy.expand(step), v) <= 1 for v in boxes if step.has(v))
+    # through intermediates, what is bounded here would be another vector than the state
+    direct = write.via == (write.state,) and step.is_polynomial(*boxes)
+    affine = (
+        direct and elementwise and all(sympy.degree(sympy.expand(step), v) <= 1 for v in boxes if step.has(v))
+    )
     top = max(abs(value) for value in _vertices(step, boxes)) if affine and bounded else None
     holds = top is not None and top <= 1
     name = typeset(write.state.name)

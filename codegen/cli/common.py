@@ -23,7 +23,7 @@ out = Console(highlight=False, soft_wrap=True)
 
 
 def find_cell(name: str) -> Cell:
-    """A catalogue cell, or the only (or last) cell that a Python file declares."""
+    """A catalogue cell, or the cell that a Python file declares."""
     if not name.endswith(".py"):
         return derive.cell(name)
     path = Path(name)
@@ -35,14 +35,17 @@ def find_cell(name: str) -> Cell:
         names = runpy.run_path(str(path))
     except MalformedCell:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CodegenError(f"{name}: running it raised {type(error).__name__}: {error}") from error
-    cells = [value for value in names.values() if isinstance(value, Cell)]
+    cells = list(dict.fromkeys(value for value in names.values() if isinstance(value, Cell)))
+    if len(cells) > 1:
+        listed = ", ".join(c.name for c in cells)
+        raise CodegenError(f"{name}: declares {len(cells)} cells ({listed}); expected one")
     if not cells:
         raise CodegenError(
             f"{name}: declares no Cell; expected one, such as my_cell = Cell('my-cell', {{…}}, output=s)"
         )
-    return cells[-1]
+    return cells[0]
 
 
 def write_text(path: Path, text: str) -> None:

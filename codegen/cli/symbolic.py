@@ -78,8 +78,10 @@ def show(
 
 
 def derive_cell(cell: CellName, form: As = Form.text) -> None:
-    """Derive a catalogue cell from the vanilla cell, step by step."""
-    _print(derive.derivation(cell), form)
+    """Derive a cell from the vanilla cell, step by step: the article's way, or for a FILE.py by search."""
+    found = find_cell(cell)
+    known = found.name in derive.catalogue() and derive.cell(found.name) == found
+    _print(derive.derivation(found.name) if known else derive.path("vanilla", found), form)
 
 
 def path(

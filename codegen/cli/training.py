@@ -39,8 +39,8 @@ def train(
     ] = 2,
     batch_size: Annotated[int, typer.Option(help="Rows of text side by side.")] = 30,
     bptt: Annotated[int, typer.Option(help="Steps a gradient is propagated back.")] = 30,
-    hidden_size: Annotated[int, typer.Option(help="State size n.")] = 250,
-    embedding_size: Annotated[int, typer.Option(help="Embedding size m.")] = 250,
+    hidden_size: Annotated[int, typer.Option(help="State size n.", min=1)] = 250,
+    embedding_size: Annotated[int, typer.Option(help="Embedding size m.", min=1)] = 250,
     clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient; none by default.")] = None,
     initialization: Annotated[str, typer.Option(help="article, torch, glorot, …")] = "article",
     forget_bias: Annotated[
@@ -97,7 +97,7 @@ def train(
     )
     model = LanguageModel(layer, len(corpus.vocabulary), embedding_size, hidden_size)
     where = run_dir or Path("runs") / f"{found.name}-lr{learning_rate:g}-seed{seed}"
-    out.print(f"{found.name}, {layer.extra_repr()}; {where}", markup=False)
+    out.print(f"{layer.extra_repr()}; initial biases: {biases or 'all 0'}; {where}", markup=False)
     with RichProgress() as progress:
         result = run_training(
             model, corpus, config, where, on_step=progress.on_step, on_epoch=progress.on_epoch, resume=resume

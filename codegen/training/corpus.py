@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from codegen.errors import DataError
-from codegen.training.data import SPLITS, UNKNOWN, Corpus, parse_corpus, split_file_name
 from codegen.files import write_atomic
+from codegen.training.data import SPLITS, UNKNOWN, Corpus, parse_corpus, split_file_name
 
 MAX_TYPES = 10_000
 NUMBER = "N"

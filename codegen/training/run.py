@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from codegen.errors import TrainingError
+from codegen.files import write_atomic
 from codegen.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from codegen.training.config import TrainingConfig
 from codegen.training.data import Corpus, batch_count, batches
 from codegen.training.evaluation import Loss, evaluate
-from codegen.files import write_atomic
 from codegen.training.initialization import initialize
 from codegen.training.log import EpochReport, RunLog, StepReport
 from codegen.training.model import LanguageModel, State, detach, largest

@@ -8,8 +8,8 @@ from derive.activations import ACTIVATIONS, Activation
 from derive.anatomy import Write, find_reads, gates, linear_part, map_reads, without_carry, write
 from derive.cell import Cell
 from derive.rewriting import fresh, on_memory
-from derive.rule import Rewrite, Rule, agree, already
-from derive.structure import reads_bounded
+from derive.rule import Rewrite, Rule, agree, already, refuse
+from derive.structure import copies, reads_bounded
 from derive.symbols import Activated, MeanMap, State, Vector, mean, variance
 
 
@@ -49,6 +49,9 @@ def squash_reads(cell: Cell, state: str | None = None, activation: str = "tanh")
     """
 
     def work(cell: Cell, target: Write) -> Rewrite:
+        for reader, copy in copies(cell, target):
+            problem = f"{copy} holds {target.state} unsquashed under another name, and {reader} reads it"
+            raise refuse(cell, f"{problem}; read {target.state} itself there", reader)
         phi = Activation(activation)
         s = target.state
         equations: dict[Vector, sympy.Expr] = {}
@@ -125,6 +128,6 @@ RULES = (
         "whenever it is used for anything but writing to it.",
         buys="every quantity that is read stays in the range of φ, though the state may not",
         rewrite=squash_reads,
-        options={"state": (), "activation": tuple(ACTIVATIONS)},
+        options={"state": (), "activation": ("tanh", *(name for name in ACTIVATIONS if name != "tanh"))},
     ),
 )

@@ -79,6 +79,10 @@ def gate_forget(cell: Cell, state: str | None = None, gate: str = "f") -> Rewrit
     """The state is carried whole:  s = s' + Δ  ⟶  f = σ(…);  s = f ⊙ s' + Δ."""
 
     def work(cell: Cell, target: Write) -> Rewrite:
+        if gate_factors(cell, target.scale):
+            raise already(
+                cell, f"{target.state} already forgets: {spell(target.scale)} scales it", target.state
+            )
         if target.carry != 1:
             raise already(
                 cell,

@@ -231,7 +231,6 @@ NO_BIAS = {
     "added here, a factor there": tanh(s.prev + b) + b * s.prev,
     "added here, alone there": tanh(s.prev + b) + tanh(b),
     "mapped": s.prev + W @ b,
-    "subtracted": s.prev - b,
 }
 
 
@@ -240,6 +239,12 @@ def test_what_is_no_bias(what: str) -> None:
     one = Cell("one", {s: NO_BIAS[what]})
     assert one.biases == ()
     assert one.without_biases() == one
+
+
+def test_a_bias_may_be_subtracted() -> None:
+    one = Cell("one", {s: tanh(s.prev - b)})
+    assert one.biases == ("b",)
+    assert one.without_biases().equations[s] == tanh(s.prev)
 
 
 def test_a_bias_deep_inside() -> None:
