@@ -95,7 +95,8 @@ def build(
         trainable_state,
         dict(biases or {}),
     )
-    return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan))
+    like = torch.empty((), device=device, dtype=dtype)  # a cell may have no parameter to take this from
+    return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan), like)
 
 
 @lru_cache(maxsize=64)

@@ -57,6 +57,7 @@ class RecurrentLayer(nn.Module):
         options: Options,
         source: str,
         names: Mapping[str, str],
+        like: Tensor,
     ) -> None:
         super().__init__()
         self.cell = cell
@@ -68,7 +69,6 @@ class RecurrentLayer(nn.Module):
         for name, layer in layers.items():
             self.add_module(name, layer)
         if options.trainable_state:
-            like = next(self.parameters(), torch.empty(()))
             for state, axis in self._state_axes():
                 shape = (len(layers), sizes[axis])
                 self.register_parameter(f"initial_{state}", nn.Parameter(like.new_empty(shape)))

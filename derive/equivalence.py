@@ -134,14 +134,18 @@ def _inputs(cell: Cell, sizes: Mapping[str, int], seed: int) -> np.ndarray[Any, 
     return np.random.default_rng(seed).normal(size=(3, *(features or [0])))
 
 
+def _zeros(cell: Cell, sizes: Mapping[str, int]) -> tuple[np.ndarray[Any, Any], ...]:
+    return tuple(np.zeros([sizes[x] for x in s.axes]) for s in states(cell))
+
+
 def _confirm(a: Cell, b: Cell, found: Equivalence) -> None:
     """A second voice: both cells, evaluated with the map, must agree."""
     sizes = _sizes(a, b)
     params_b = _draw(b, sizes, 0)
     params_a = found.map_parameters(params_b)
     with np.errstate(all="ignore"):
-        out_a, state_a = evaluate(a, params_a, _inputs(a, sizes, 1))
-        out_b, state_b = evaluate(b, params_b, _inputs(b, sizes, 1))
+        out_a, state_a = evaluate(a, params_a, _inputs(a, sizes, 1), _zeros(a, sizes))
+        out_b, state_b = evaluate(b, params_b, _inputs(b, sizes, 1), _zeros(b, sizes))
     by_name = dict(zip(b.states, state_b, strict=True))
     pairs = [(out_a, out_b), *((s, by_name[found.states[n]]) for n, s in zip(a.states, state_a, strict=True))]
     for left, right in pairs:
@@ -165,7 +169,10 @@ def _witness(a: Cell, b: Cell, seed: int) -> dict[str, Any] | None:
     params_b |= {k: v for k, v in params_a.items() if b.parameters.get(k) == a.parameters[k]}
     inputs_a, inputs_b = _inputs(a, sizes, seed), _inputs(b, sizes, seed)
     with np.errstate(all="ignore"):
-        values = [evaluate(a, params_a, inputs_a), evaluate(b, params_b, inputs_b)]
+        values = [
+            evaluate(a, params_a, inputs_a, _zeros(a, sizes)),
+            evaluate(b, params_b, inputs_b, _zeros(b, sizes)),
+        ]
     shown = [out if c.output else state[0] for c, (out, state) in zip((a, b), values, strict=True)]
     if shown[0].shape == shown[1].shape and np.allclose(
         shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True

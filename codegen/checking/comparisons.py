@@ -208,12 +208,13 @@ def _two_layers(subject: Subject) -> Iterator[tuple[Array, Array]]:
     layer = subject.layer(sample, num_layers=2, bidirectional=True)
     output, last = layer(tensor_like(layer)(sample.inputs))
     data, lasts = sample.inputs, []
+    zeros = tuple(np.zeros_like(s) for s in sample.state)
     for _, pair in _by_layer(layer):
         forward, backward = (
             {n: array(getattr(half.cell, n)) for n in subject.cell.parameters} for half in pair
         )
-        there, last_there = evaluate(subject.cell, forward, data)
-        back, last_back = evaluate(subject.cell, backward, data[::-1])
+        there, last_there = evaluate(subject.cell, forward, data, zeros)
+        back, last_back = evaluate(subject.cell, backward, data[::-1], zeros)
         data = np.concatenate([there, back[::-1]], -1)
         lasts += [last_there, last_back]
     yield array(output), data

@@ -108,3 +108,19 @@ def test_every_attribute_of_a_module_is_refused_as_a_parameter() -> None:
         derive.cell("peephole-lstm").parameters
     )
     assert public <= _MODULE_ATTRIBUTES
+
+
+def test_a_cell_without_parameters() -> None:
+    s = derive.State("s")
+    cell = derive.Cell("bare", {s: derive.tanh(s.prev)}, output=s)
+    layer = codegen.build(cell, 0, 3, dtype=torch.float64, trainable_state=True)
+    assert layer(torch.zeros(2, 1, 0, dtype=torch.float64))[0].dtype == torch.float64
+    assert codegen.check(cell)
+
+
+def test_attached_modules_are_not_taken_for_layers() -> None:
+    layer = codegen.build("gru", 3, 4)
+    layer.head = torch.nn.Linear(4, 2)
+    layer.reset_parameters()
+    assert layer(torch.zeros(2, 1, 3))[0].shape == (2, 1, 4)
+    assert set(layer.equation_parameters()) == set(derive.cell("gru").parameters)

@@ -1,5 +1,6 @@
-"""Carries, writes, reads and gates are found where they stand, on the catalogue, by hand and on random cells."""
+"""Carries, writes, reads and gates are found: in the catalogue, by hand, and in random cells."""
 
+import networkx as nx
 import pytest
 import sympy
 from hypothesis import given
@@ -9,7 +10,6 @@ import derive
 from derive import (
     Cell,
     Input,
-    Linear,
     Parameter,
     State,
     Vector,
@@ -79,7 +79,7 @@ def test_linear_part_adds_up(cell: Cell) -> None:
 
 @given(cells())
 def test_a_write_is_its_equation(cell: Cell) -> None:
-    """Carry and increment at the site; the way from the state to the site runs through elementwise factors."""
+    """Carry and increment stand at the site; elementwise factors lead from the state to it."""
     for state in states(cell):
         found = write(cell, state)
         whole = found.carry * state.prev + found.increment
@@ -93,29 +93,15 @@ def test_a_write_is_its_equation(cell: Cell) -> None:
 @pytest.mark.parametrize(
     ("name", "state", "carry", "increment"),
     [
-        ("vanilla", "s", "0", "tanh(U(x) + W(s[t-1]) + b)"),
-        ("prototype", "s", "f", "i*s_tilde"),
-        ("gru", "s", "z", "(1 - z)*s_tilde"),
-        ("lstm", "c", "f", "c_tilde*i"),
-        ("lstm", "h", "0", "o*tanh(c)"),
+        ("vanilla", s, S.Zero, tanh(W @ s.prev + U @ x + b)),
+        ("prototype", s, f, i * s_tilde),
+        ("gru", s, z, (1 - z) * s_tilde),
+        ("lstm", c, f, i * Vector("c_tilde")),
+        ("lstm", h, S.Zero, o * tanh(c)),
     ],
 )
-def test_writes_of_the_catalogue(name: str, state: str, carry: str, increment: str) -> None:
-    cell = derive.cell(name)
-    found = write(cell, State(state))
-    assert str(found.carry) == carry
-    assert sympy.expand(found.increment - sympy.expand(found.increment)) == 0
-    assert (
-        sorted(str(q) for q in atoms(found.increment))
-        == sorted(
-            str(q)
-            for q in atoms(cell.equations[found.site])
-            - atoms(found.carry)
-            - {State(state).prev} * bool(carry != "0")
-        )
-        or increment
-    )
-    assert found.is_incremental == (carry != "0")
+def test_writes_of_the_catalogue(name: str, state: State, carry: sympy.Expr, increment: sympy.Expr) -> None:
+    assert write(derive.cell(name), state) == Write(state, state, carry, increment, (state,))
 
 
 def test_a_write_through_an_intermediate() -> None:
@@ -185,9 +171,7 @@ def test_what_is_a_gate() -> None:
     assert gates(cell) == (i, z)
     assert [v.name for v in cell.equations if is_fraction(cell, v)] == ["i", "o", "z"]
     assert not is_fraction(cell, 1 - z)
-    assert gate_factors(cell, f * i * (1 - z) * s.prev) == (i, z) or set(
-        gate_factors(cell, f * i * (1 - z) * s.prev)
-    ) == {i, z}
+    assert set(gate_factors(cell, f * i * (1 - z) * s.prev)) == {i, z}
     assert closing(cell, i * s_tilde) == {i: 0}
     assert closing(cell, (1 - z) * s_tilde) == {z: 1}
     assert closing(cell, s_tilde) == {}
@@ -264,8 +248,6 @@ def test_depends_on() -> None:
 @given(gated_cells())
 def test_dependence_is_a_path_in_the_graph(cell: Cell) -> None:
     """With nothing held, depends_on is reachability by edges of lag 0."""
-    import networkx as nx
-
     graph = nx.DiGraph()
     graph.add_nodes_from(v.name for v in cell.equations)
     for u, v, data in cell.graph.edges(data=True):
@@ -275,7 +257,3 @@ def test_dependence_is_a_path_in_the_graph(cell: Cell) -> None:
             if isinstance(source, Vector | Previous | Input):
                 reachable = source.name in graph and nx.has_path(graph, source.name, target.name)
                 assert depends_on(cell, target, source) == reachable
-
-
-def test_the_last_line_of_defence() -> None:
-    assert isinstance(W @ s.prev, Linear)

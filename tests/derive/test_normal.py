@@ -96,7 +96,7 @@ def test_the_normal_form_is_the_cell(cell: Cell) -> None:
 
 @given(cells())
 def test_the_normal_form_is_normal(cell: Cell) -> None:
-    """Once more changes nothing, no vector of the step is left, and maps are applied to single unsigned terms."""
+    """Once more changes nothing, no vector is left, and maps are applied to single unsigned terms."""
     for root in normal_form(cell).roots:
         if root is None:
             continue

@@ -90,7 +90,8 @@ def test_a_new_gate_copies_one_that_reads_the_past_alone() -> None:
         output=y,
     )
     gate, expr = new_gate(late, write(late, s), "i")
-    assert (gate, str(expr)) == (i, "sigmoid(W_i(s[t-1]) + b_i)")  # o reads the present: no model for i
+    W_i, _, b_i = affine_parameters("i")
+    assert (gate, expr) == (i, sigmoid(W_i @ s.prev + b_i))  # o reads the present: no model for i
     early = Cell("early", {f: hard_sigmoid(V @ s.prev), s: f * s.prev + tanh(U @ x)}, output=s)
     assert new_gate(early, write(early, s), "i")[1] == hard_sigmoid(Parameter("V_i", "n", "n") @ s.prev)
 

@@ -71,7 +71,13 @@ def test_a_file_that_declares_a_cell(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("x = 1\n", "declares no Cell"), ("1 / 0\n", "ZeroDivisionError"), (None, "no such file")],
+    [
+        ("x = 1\n", "declares no Cell"),
+        ("1 / 0\n", "ZeroDivisionError"),
+        ("raise SystemExit(0)\n", "SystemExit"),
+        ("import derive\na, b = derive.cell('gru'), derive.cell('lstm')\n", "declares 2 cells (gru, lstm)"),
+        (None, "no such file"),
+    ],
 )
 def test_a_file_that_does_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str | None, message: str
@@ -81,6 +87,16 @@ def test_a_file_that_does_not(
         file.write_text(source)
     assert run(["show", str(file)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_derive_finds_the_derivation_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN_CELL.replace("relu", "tanh"))
+    assert run(["derive", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("vanilla")
+    file.write_text(OWN_CELL)
+    assert run(["derive", str(file)]) == 1
+    assert "no rule takes away tanh" in capsys.readouterr().err
 
 
 def test_derive_prints_every_step_with_law_change_counts_and_reason(

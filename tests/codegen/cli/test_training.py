@@ -34,6 +34,8 @@ def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["--data", "embedded", "--bias", "b_y=1", *TINY], "b_y"),
         (["--data", "embedded", "--backend", "nope"], "unknown backend"),
         (["--data", "embedded", "--learning-rate", "-1"], "learning_rate"),
+        (["--data", "embedded", "--hidden-size", "0"], "--hidden-size"),
+        (["--data", "embedded", "--embedding-size", "0"], "--embedding-size"),
     ],
 )
 def test_wrong_options_say_what_was_expected(

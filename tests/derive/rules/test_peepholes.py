@@ -98,7 +98,7 @@ def test_the_promise_is_rechecked_on_any_cell(cell: Cell) -> None:
         step = derive.apply("add-peepholes", cell)
     except RuleDoesNotApply:
         return
-    told = [claim for claim in step.claims if claim.status != "unknown"]  # unknown: only the read gate was blind
+    told = [claim for claim in step.claims if claim.status != "unknown"]  # or only the read gate is blind
     assert all(claim.status == "proved" and claim.recheck() for claim in told)
 
 
