@@ -81,9 +81,16 @@ def counts(cell: Cell) -> Counts:
             elif isinstance(node, Activated):
                 activations += elements if node.activation.torch else 0
             elif axes_of(node):
-                elementwise += elements * max(1, len(node.args) - 1)
+                elementwise += elements * _operations(node)
     parameters = sympy.Add(*(size(axes) for axes in cell.parameters.values()))
     return Counts(*(sympy.expand(e) for e in (parameters, products, elementwise, activations)))
+
+
+def _operations(node: sympy.Expr) -> int:
+    """The additions or products of one node; a minus sign is no product: the sum around it subtracts."""
+    if node.is_Pow:
+        return 1
+    return len([a for a in node.args if a != -1]) - 1
 
 
 def _extra(node: Linear) -> list[sympy.Expr]:

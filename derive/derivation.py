@@ -46,7 +46,12 @@ class Derivation:
 
     def python(self) -> str:
         """Python that rebuilds the derivation from the start cell."""
-        lines = ["from derive import Derivation, cell", f"derivation = Derivation(cell({self.start.name!r}))"]
+        known = published().get(self.start.name)
+        if known is not None and known.cell == self.start:
+            lines = ["from derive import Derivation, cell"]
+            lines.append(f"derivation = Derivation(cell({self.start.name!r}))")
+        else:
+            lines = ["from derive import *", f"derivation = Derivation({self.start!r})"]
         for step in self.steps:
             options = "".join(f", {name}={value!r}" for name, value in step.options.items())
             lines.append(f"derivation = derivation.then({step.rule.name!r}{options})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -143,9 +144,12 @@ def _confirm(a: Cell, b: Cell, found: Equivalence) -> None:
     sizes = _sizes(a, b)
     params_b = _draw(b, sizes, 0)
     params_a = found.map_parameters(params_b)
+    start = dict(zip(b.states, _start(b, sizes, 1), strict=True))
     with np.errstate(all="ignore"):
-        out_a, state_a = evaluate(a, params_a, _inputs(a, sizes, 1), _zeros(a, sizes))
-        out_b, state_b = evaluate(b, params_b, _inputs(b, sizes, 1), _zeros(b, sizes))
+        out_a, state_a = evaluate(
+            a, params_a, _inputs(a, sizes, 1), tuple(start[found.states[n]] for n in a.states)
+        )
+        out_b, state_b = evaluate(b, params_b, _inputs(b, sizes, 1), tuple(start[n] for n in b.states))
     by_name = dict(zip(b.states, state_b, strict=True))
     pairs = [(out_a, out_b), *((s, by_name[found.states[n]]) for n, s in zip(a.states, state_a, strict=True))]
     for left, right in pairs:
@@ -156,33 +160,41 @@ def _confirm(a: Cell, b: Cell, found: Equivalence) -> None:
 
 
 def _different(a: Cell, b: Cell, reason: str) -> Equivalence:
-    for seed in range(8):
-        witness = _witness(a, b, seed)
+    for seed, from_zero in product(range(4), (True, False)):
+        witness = _witness(a, b, seed, from_zero)
         if witness is not None:
             return Equivalence(False, reason, witness=MappingProxyType(witness))
     return Equivalence(False, f"{reason}; no numbers were found on which they differ")
 
 
-def _witness(a: Cell, b: Cell, seed: int) -> dict[str, Any] | None:
+def _witness(a: Cell, b: Cell, seed: int, from_zero: bool) -> dict[str, Any] | None:
+    """Numbers on which the outputs differ, or for cells without output the final states.
+
+    ``parameters``, ``inputs`` and ``states`` are what :func:`~derive.evaluate.evaluate` takes, for each cell;
+    ``values`` what it gives.
+    """
     sizes = _sizes(a, b)
     params_a, params_b = _draw(a, sizes, seed), _draw(b, sizes, seed + 100)
     params_b |= {k: v for k, v in params_a.items() if b.parameters.get(k) == a.parameters[k]}
-    inputs_a, inputs_b = _inputs(a, sizes, seed), _inputs(b, sizes, seed)
+    inputs = _inputs(a, sizes, seed), _inputs(b, sizes, seed)
+    start = tuple(_zeros(c, sizes) if from_zero else _start(c, sizes, seed) for c in (a, b))
     with np.errstate(all="ignore"):
-        values = [
-            evaluate(a, params_a, inputs_a, _zeros(a, sizes)),
-            evaluate(b, params_b, inputs_b, _zeros(b, sizes)),
-        ]
-    shown = [out if c.output else state[0] for c, (out, state) in zip((a, b), values, strict=True)]
-    if shown[0].shape == shown[1].shape and np.allclose(
-        shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True
-    ):
+        runs = [evaluate(*run) for run in zip((a, b), (params_a, params_b), inputs, start, strict=True)]
+    outputs = bool(a.output and b.output)
+    shown = tuple(out if outputs else np.stack(state) for out, state in runs)
+    alike = shown[0].shape == shown[1].shape
+    if alike and np.allclose(shown[0], shown[1], rtol=1e-6, atol=1e-6, equal_nan=True):
         return None
     return {
         "parameters": (params_a, params_b),
-        "inputs": (inputs_a, inputs_b),
-        "values": tuple(shown),
-        "difference": float(np.nanmax(np.abs(shown[0] - shown[1])))
-        if shown[0].shape == shown[1].shape
-        else None,
+        "inputs": inputs,
+        "states": start,
+        "values": shown,
+        "difference": float(np.nanmax(np.abs(shown[0] - shown[1]))) if alike else None,
     }
+
+
+def _start(cell: Cell, sizes: Mapping[str, int], seed: int) -> tuple[np.ndarray[Any, Any], ...]:
+    """A state to start from, the same for states of the same place."""
+    rng = np.random.default_rng(seed + 200)
+    return tuple(rng.uniform(-1, 1, size=[sizes[x] for x in cell.axes(s)]) for s in cell.states)

@@ -16,7 +16,8 @@ import sympy
 from derive.activations import Activation
 from derive.anatomy import states
 from derive.cell import Cell
-from derive.symbols import Activated, Linear, MeanMap, Quantity, Vector
+from derive.colours import subexpressions
+from derive.symbols import Activated, Linear, MeanMap, Parameter, Quantity, Vector
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,19 @@ def normal_form(cell: Cell) -> NormalForm:
         done[symbol] = normalize(expr, done)
     roots: list[sympy.Expr | None] = [done[s] for s in states(cell)]
     shown = next((s for s in cell.equations if s.name == cell.output), None)
-    return NormalForm((*roots, done[shown] if shown is not None else None))
+    return NormalForm(_paired((*roots, done[shown] if shown is not None else None)))
+
+
+def _paired(roots: tuple[sympy.Expr | None, ...]) -> tuple[sympy.Expr | None, ...]:
+    """Where both φ(a) and φ(-a) occur, and φ(-a) = k - φ(a), only one of them is kept."""
+    nodes = {n for r in roots if r is not None for n in subexpressions(r) if isinstance(n, Activated)}
+    able = [n for n in nodes if n.activation.reflection is not None]
+    twins = [(n, twin) for n in able if (twin := n.activation(-n.argument)) in nodes and twin != n]
+    if not twins:
+        return roots
+    first, twin = min(twins, key=str)
+    mapping = {twin: first.activation.reflection - first}
+    return _paired(tuple(None if r is None else normalize(r.xreplace(mapping), {}) for r in roots))
 
 
 def normalize(expr: sympy.Expr, known: Mapping[Quantity, sympy.Expr]) -> sympy.Expr:
@@ -55,11 +68,31 @@ def normalize(expr: sympy.Expr, known: Mapping[Quantity, sympy.Expr]) -> sympy.E
 
 
 def _positive(activation: Activation, argument: sympy.Expr) -> sympy.Expr:
-    """φ(a), or k - φ(-a) where φ(-a) = k - φ(a) and most terms of a have a minus sign."""
-    signs = [bool(t.as_coeff_Mul()[0].is_negative) for t in sympy.Add.make_args(argument)]
-    if activation.reflection is None or 2 * sum(signs) <= len(signs):
+    """φ(a), or k - φ(-a) where φ(-a) = k - φ(a) and most terms of a have a minus sign.
+
+    Terms that a parameter can turn have no say: their signs are a matter of reparameterization.
+    """
+    if activation.reflection is None:
+        return activation(argument)
+    fixed = [t for t in sympy.Add.make_args(argument) if not spine(t)]
+    negative = sum(bool(t.as_coeff_Mul()[0].is_negative) for t in fixed)
+    if 2 * negative <= len(fixed):
         return activation(argument)
     return activation.reflection - activation(-argument)
+
+
+def spine(term: sympy.Expr) -> frozenset[Parameter]:
+    """The parameters whose sign is the term's: factors, and the maps that are applied to such terms."""
+    found: frozenset[Parameter] = frozenset()
+    for factor in sympy.Mul.make_args(term):
+        if isinstance(factor, Parameter):
+            found ^= {factor}
+        elif isinstance(factor, Linear):
+            found ^= spine(factor.vector)
+            found ^= {factor.map} if isinstance(factor.map, Parameter) else frozenset()
+        elif factor.is_Pow and factor.exp.is_Integer and factor.exp % 2:
+            found ^= spine(factor.base)
+    return found
 
 
 def _expand(expr: sympy.Expr) -> sympy.Expr:

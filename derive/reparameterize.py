@@ -18,7 +18,7 @@ from itertools import chain, combinations, islice, product
 import sympy
 
 from derive.colours import subexpressions
-from derive.normal import normalize
+from derive.normal import normalize, spine
 from derive.symbols import Activated, Linear, Parameter, Quantity, atoms
 
 Form = tuple[sympy.Expr | None, ...]
@@ -55,16 +55,15 @@ def reduce(roots: Form, parameters: tuple[Parameter, ...]) -> Reduced:
 
 
 def orientations(form: Reduced) -> Iterator[Reduced]:
-    """The form, and the equally simple ones that mirroring its gates and flipping signs give."""
+    """The form, and those that mirroring its gates and flipping signs give and that may be as simple."""
     return islice(_orientations(form), MOST_TURNS)
 
 
 def _orientations(form: Reduced) -> Iterator[Reduced]:
     yield form
     seen = {form.roots}
-    size, _ = _cost(form.roots)
-    alike = [node for node in _worth_mirroring(form) if _cost(mirror(form, node).roots)[0] == size]
-    gates = [own for node in alike if (own := _own_parameters(form.roots, node)) is not None]
+    worth = _worth_mirroring(form)  # alone or together: what one costs, another may give back
+    gates = [own for node in worth if (own := _own_parameters(form.roots, node)) is not None]
     for turned in chain.from_iterable(combinations(gates, count) for count in range(len(gates) + 1)):
         found = form
         for own in turned:  # a gate inside another changes it, so each is known by its own parameters
@@ -120,7 +119,7 @@ def _terms(roots: Form) -> list[_Term]:
     for total in _sums(roots):
         for term in sympy.Add.make_args(total):
             number, rest = term.as_coeff_Mul()
-            found.append(_Term(bool(number.is_negative), _spine(rest), f"{abs(number)} {shape(rest)}"))
+            found.append(_Term(bool(number.is_negative), spine(rest), f"{abs(number)} {shape(rest)}"))
     return found
 
 
@@ -135,21 +134,6 @@ def _sums(roots: Form) -> tuple[sympy.Expr, ...]:
     inner = {n.argument for n in nodes if isinstance(n, Activated)}
     inner |= {n.base for n in nodes if n.is_Pow and (n.base.is_Add or not n.exp.is_Integer)}
     return (*dict.fromkeys(present), *sorted(inner - set(present), key=str))
-
-
-def _spine(term: sympy.Expr) -> frozenset[Parameter]:
-    """The parameters whose sign is the term's: factors, and the maps that are applied to such terms."""
-    found: frozenset[Parameter] = frozenset()
-    for factor in sympy.Mul.make_args(term):
-        if isinstance(factor, Parameter):
-            found ^= {factor}
-        elif isinstance(factor, Linear):
-            found ^= _spine(factor.vector) ^ (
-                frozenset({factor.map}) if isinstance(factor.map, Parameter) else frozenset()
-            )
-        elif factor.is_Pow and factor.exp.is_Integer and factor.exp % 2:
-            found ^= _spine(factor.base)
-    return found
 
 
 @lru_cache(maxsize=1 << 14)
@@ -260,10 +244,10 @@ def _own_parameters(roots: Form, node: Activated) -> frozenset[Parameter] | None
         elsewhere |= _beside_spine(term)
     chosen: set[Parameter] = set()
     for term in terms:
-        turned_by = _spine(term)
+        turned_by = spine(term)
         if len(turned_by & chosen) % 2 == 0:
             chosen |= {min(turned_by - elsewhere - chosen, key=lambda p: p.name, default=hidden)}
-    turned = all(len(_spine(term) & chosen) % 2 for term in terms)
+    turned = all(len(spine(term) & chosen) % 2 for term in terms)
     return frozenset(chosen) if turned and hidden not in chosen else None
 
 

@@ -21,7 +21,7 @@ from derive.equivalence import equivalent
 from derive.errors import AlreadyHolds, NoPath, RuleDoesNotApply
 from derive.normal import normal_form
 from derive.rule import Rule, rules
-from derive.symbols import Activated, MeanMap, Parameter
+from derive.symbols import Activated, MeanMap, Parameter, Previous, State
 
 GATES = frozenset({"sigmoid"})
 """What new gates apply, and what goes with a gate that is taken away."""
@@ -90,6 +90,12 @@ def _kinds(cell: Cell) -> frozenset[str]:
     """The names of the activations that a cell applies."""
     roots = [r for r in normal_form(cell).roots if r is not None]
     return frozenset(n.activation.name for r in roots for n in r.atoms(Activated))
+
+
+def _squashes(cell: Cell) -> frozenset[str]:
+    """The names of the activations that a cell applies to a state alone."""
+    nodes = {n for e in cell.equations.values() for n in e.atoms(Activated)}
+    return frozenset(n.activation.name for n in nodes if isinstance(n.argument, State | Previous))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -207,7 +213,7 @@ def towards(start: Cell, goal: Cell) -> Iterator[Node]:
     stands in.
     """
     keep = _within_reach(goal)
-    kinds = _kinds(goal)
+    kinds = _squashes(goal)
     wanted = prospects(goal, kinds).done
     order = count()
     seen: set[int] = set()

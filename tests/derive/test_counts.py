@@ -21,17 +21,10 @@ W, U, b = affine_parameters()
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [
-        ("vanilla", 1),
-        ("gru", 3),
-        ("lstm", 4),
-        ("prototype", 4),
-        ("pseudo-lstm", 4),
-        ("normalized-prototype", 4),
-    ],
+    [("vanilla", 1), ("gru", 3), ("lstm", 4), ("prototype", 4), ("normalized-prototype", 4)],
 )
 def test_parameters_are_torch_s(name: str, layers: int) -> None:
-    """torch.nn.RNN, GRU and LSTM hold 1, 3 and 4 times n(n + m) weights, and twice as many biases as are used."""
+    """torch's RNN, GRU and LSTM hold 1, 3 and 4 times n(n + m) weights, and twice the biases."""
     assert counts(derive.cell(name)).parameters == sympy.expand(layers * (n * n + n * m + n))
     assert counts(derive.cell(name)).multiply_adds == sympy.expand(layers * (n * n + n * m))
 
@@ -46,7 +39,6 @@ def test_peepholes_cost_three_matrices() -> None:
 
 def test_vanilla_by_hand() -> None:
     """tanh(W s + U x + b): n² + nm multiply-adds, two additions, one tanh."""
-    assert counts(derive.cell("vanilla")) == counts(derive.cell("vanilla"))
     found = counts(derive.cell("vanilla"))
     assert (found.multiply_adds, found.elementwise, found.activations) == (n**2 + n * m, 2 * n, n)
 
@@ -96,7 +88,7 @@ def test_other_axes() -> None:
 
 
 class Counter:
-    """Evaluates expressions unit by unit and counts what it does: multiply-adds, other operations, activations."""
+    """Evaluates expressions unit by unit and counts what it does."""
 
     def __init__(self, env: dict[Any, Any]) -> None:
         self.env = env
@@ -131,15 +123,17 @@ class Counter:
             if expr.activation.name != "identity":
                 self.activations += np.size(argument)
             return expr.activation.numpy(np.asarray(argument))
-        parts = [self(arg) for arg in expr.args]
-        result = parts[0]
         if expr.is_Pow:
-            self.elementwise += np.size(result)
-            return result ** parts[1]
+            base = self(expr.base)
+            self.elementwise += np.size(base)
+            return base ** float(expr.exp)
+        minus = expr.is_Mul and -1 in expr.args  # a subtraction, no product
+        parts = [self(arg) for arg in expr.args if not (minus and arg == -1)]
+        result = parts[0]
         for part in parts[1:]:
             result = result + part if expr.is_Add else result * part
             self.elementwise += np.size(result)
-        return result
+        return -result if minus else result
 
 
 @given(cells())
@@ -158,13 +152,13 @@ def test_the_counts_are_what_evaluation_does(cell: Cell) -> None:
     assert found.multiply_adds.subs(at) == counter.products
     assert found.activations.subs(at) == counter.activations
     assert found.parameters.subs(at) == sum(p.size for p in params.values())
-    # numbers are folded into what they scale, one sum or product at a time: the counts may not be below
-    assert abs(found.elementwise.subs(at) - counter.elementwise) <= 0.2 * counter.elementwise + 10
+    assert found.elementwise.subs(at) == counter.elementwise
 
 
 def test_as_text() -> None:
     assert str(counts(derive.cell("lstm"))) == (
-        "4n² + 4nm + 4n parameters; a step: 4n² + 4nm multiply-adds, 12n elementwise operations, 5n activations"
+        "4n² + 4nm + 4n parameters; a step: 4n² + 4nm multiply-adds, "
+        "12n elementwise operations, 5n activations"
     )
     assert polynomial(sympy.Integer(0)) == "0"
-    assert polynomial(n**12 * m - n + 3) == "n¹²m + -n + 3" or polynomial(n**12 * m) == "n¹²m"
+    assert polynomial(n**12 * m + n + 3) == "n¹²m + n + 3"

@@ -1,4 +1,4 @@
-"""Claims of the equations' structure: proved where true, refuted where false, and rechecked by a second method."""
+"""Claims of the structure: proved where true, refuted where false, rechecked by a second method."""
 
 import dataclasses
 from collections.abc import Callable
@@ -68,12 +68,7 @@ def test_a_carry_through_an_intermediate_is_put_in() -> None:
     assert carry(cell, s, f=1).counterexample == {"setting": {"f": 1}, "step": "2*b + 2*s[t-1]"}
 
 
-# the second method is another one: it does not believe a claim of another cell
-
-
-def swapped(claim: Claim, other: Claim) -> Claim:
-    """A claim with the verdict of one case and the recheck of another."""
-    return dataclasses.replace(claim, verify=other.verify)
+# the second method
 
 
 def test_a_recheck_belongs_to_its_own_verdict() -> None:
@@ -245,7 +240,7 @@ def test_a_shadow_holds_the_read() -> None:
     other = mirrors(cell, h, o * s.prev)
     assert other.status == "refuted"
     assert other.recheck()
-    assert other.counterexample == {"shadow": "o*tanh(s)", "read": "o*s[t-1]"}
+    assert other.counterexample == {"shadow": str(o * tanh(s)), "read": str(o * s.prev)}
 
 
 def test_inlined() -> None:
