@@ -19,7 +19,7 @@ PACKAGES = ("derive", "codegen")
 MAX_LINES = 400
 
 # A distribution is imported under its own name, but for these.
-IMPORT_NAMES = {"z3-solver": "z3"}
+IMPORT_NAMES = {"z3-solver": "z3", "python-flint": "flint"}
 # Comes with torch where torch can use it; only ever imported inside a function.
 UNDECLARED_BUT_LAZY = {"triton"}
 
@@ -118,7 +118,7 @@ def test_import_reader_sees_every_form(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_import_derive_loads_nothing_heavy() -> None:
-    heavy = ("torch", "codegen", "matplotlib", "z3", "scipy", "IPython", "typer")
+    heavy = ("torch", "codegen", "matplotlib", "z3", "cvc5", "flint", "scipy", "IPython", "typer")
     code = f"import derive, sys; print(*[m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
