@@ -3,6 +3,7 @@
 from sympy import Rational
 
 from derive.activations import ACTIVATIONS, Activation, hard_sigmoid, identity, relu, sigmoid, softsign, tanh
+from derive.calculus import Jacobian, jacobian, k_step_jacobian, step_jacobian
 from derive.catalogue import catalogue, cell, published
 from derive.cell import Cell
 from derive.claim import Claim
@@ -54,6 +55,7 @@ __all__ = [
     "Equivalence",
     "EvaluationError",
     "Input",
+    "Jacobian",
     "Linear",
     "MalformedCell",
     "MeanMap",
@@ -79,6 +81,8 @@ __all__ = [
     "forget_biases",
     "hard_sigmoid",
     "identity",
+    "jacobian",
+    "k_step_jacobian",
     "mean",
     "path",
     "prove",
@@ -86,6 +90,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "softsign",
+    "step_jacobian",
     "tanh",
     "variance",
     "variants",

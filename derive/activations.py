@@ -172,6 +172,31 @@ class Activation(sympy.Atom):
         return bool(self.range.inf.is_finite and self.range.sup.is_finite)
 
 
+class Slope(Activation):
+    """φ' as a function of φ's argument, for an activation whose slope is no polynomial in its own output.
+
+    It stands in Jacobians alone, never in a cell.  All that is known of it is its range: [0, L] for a
+    monotone activation with Lipschitz constant L, [-L, L] otherwise.
+    """
+
+    def __getattr__(self, field: str) -> Any:
+        base = _DEFINITIONS[self.name]
+        if field == "range":
+            return Interval(0 if base.monotone else -base.lipschitz, base.lipschitz)
+        if field == "numpy":
+            return lambda x: base.numpy(x + 1e-30j).imag / 1e-30
+        if field in ("latex", "text"):
+            return f"{getattr(base, field) or (self.name if field == 'text' else '')}'"
+        if field == "formula":
+            return sympy.diff(base.formula, a)
+        raise AttributeError(field)
+
+
+def slope_of(activated: Activated) -> Activated:
+    """φ'(a) for φ(a), as an opaque node."""
+    return Activated(Slope(activated.activation.name), activated.argument)
+
+
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({name: Activation(name) for name in _DEFINITIONS})
 sigmoid, tanh, relu = ACTIVATIONS["sigmoid"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]
 identity, softsign, hard_sigmoid = (
