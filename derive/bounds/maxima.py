@@ -1,0 +1,149 @@
+"""Suprema in numbers: one polynomial maximization for every unit, in lockstep, by Bernstein form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import sympy
+
+from derive.bounds.arithmetic import Arithmetic, Array
+from derive.bounds.suprema import Joint, Scale, Suprema
+from derive.decide.bernstein import from_monomials, maximize
+
+TOLERANCE = 1e-4
+"""How far above the supremum a bound may lie, relative to the larger of it and 1."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The interval of one variable, unit by unit."""
+
+    low: Array
+    high: Array
+
+
+def supremum(
+    parts: Suprema,
+    weights: Sequence[Array],
+    box: Mapping[sympy.Symbol, Ends],
+    numbers: Arithmetic,
+    tolerance: float = TOLERANCE,
+) -> Array:
+    """The supremum for every unit: weights are (units,) each, and so are the ends of the box; (units,)."""
+    total = numbers.array(np.zeros(weights[0].shape))
+    for joint in parts.joints:
+        scales = [_scale(s, weights, box, numbers, tolerance) for s, _ in joint.terms]
+        total = total + _joint(joint, scales, box, numbers, tolerance)
+    return total
+
+
+def _scale(
+    scale: Scale,
+    weights: Sequence[Array],
+    box: Mapping[sympy.Symbol, Ends],
+    numbers: Arithmetic,
+    tolerance: float,
+) -> Array:
+    if isinstance(scale.source, Suprema):
+        value = supremum(scale.source, weights, box, numbers, tolerance)
+    else:
+        value = weights[scale.source]
+    value = value * numbers.number(scale.number)
+    for variable, power in scale.powers:
+        for _ in range(power):
+            value = times(value, box[variable].high, numbers)
+    return value
+
+
+def times(x: Array, y: Array, numbers: Arithmetic) -> Array:
+    """The product of non-negative numbers; 0 · ∞ is 0, since the factor is exactly 0."""
+    zero = np.asarray((x == 0) | (y == 0), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.where(zero, numbers.array(0.0), x * y)
+
+
+def _joint(
+    joint: Joint,
+    scales: Sequence[Array],
+    box: Mapping[sympy.Symbol, Ends],
+    numbers: Arithmetic,
+    tolerance: float,
+) -> Array:
+    if not joint.variables:
+        total = scales[0]
+        for scale in scales[1:]:
+            total = total + scale
+        return total
+    infinite = _infinite(joint, scales, box)
+    finite = [np.where(infinite, numbers.array(0.0), s) for s in scales]
+    lows, highs = (
+        np.stack([_finite(end, infinite, numbers) for end in ends], axis=-1)
+        for ends in zip(*((box[v].low, box[v].high) for v in joint.variables), strict=True)
+    )
+    best: Array | None = None
+    column = (-1, *[1] * len(joint.variables))
+    for pattern in _patterns(joint):
+        tensors = pattern.tensors(numbers)
+        coefficients = finite[0].reshape(column) * tensors[0]
+        for scale, tensor in zip(finite[1:], tensors[1:], strict=True):
+            coefficients = coefficients + scale.reshape(column) * tensor
+        _, upper, _ = maximize(from_monomials(coefficients, lows, highs), tolerance=tolerance)
+        best = upper if best is None else numbers.greatest(best, upper)
+    assert best is not None  # there is always a pattern of signs
+    return np.where(infinite, numbers.array(np.inf), best)
+
+
+def _infinite(joint: Joint, scales: Sequence[Array], box: Mapping[sympy.Symbol, Ends]) -> Array:
+    """The units at which a term that counts has no bound."""
+    result = np.zeros(scales[0].shape, dtype=bool)
+    for scale, (_, polynomial) in zip(scales, joint.terms, strict=True):
+        endless = ~_is_finite(scale)
+        for variable in polynomial.free_symbols:
+            endless = endless | ~_is_finite(box[variable].high) | ~_is_finite(box[variable].low)
+        result |= endless & ~np.asarray(scale == 0, dtype=bool)
+    return result
+
+
+def _is_finite(values: Array) -> Array:
+    if values.dtype != object:
+        return np.isfinite(values)
+    return np.array([v.is_finite() for v in values.flat], dtype=bool).reshape(values.shape)
+
+
+def _finite(end: Array, infinite: Array, numbers: Arithmetic) -> Array:
+    """The ends of a box, with 0 where no number is needed."""
+    return np.where(infinite | ~_is_finite(end), numbers.array(0.0), end)
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """The terms' polynomials for one pattern of signs of what stands in bars: exponents and coefficients."""
+
+    shape: tuple[int, ...]
+    polynomials: tuple[tuple[tuple[tuple[int, ...], sympy.Expr], ...], ...]
+
+    def tensors(self, numbers: Arithmetic) -> list[Array]:
+        """Their coefficients in the power basis."""
+        found = []
+        for terms in self.polynomials:
+            tensor = numbers.array(np.zeros(self.shape))
+            for exponents, coefficient in terms:
+                tensor[exponents] = numbers.number(coefficient)
+            found.append(tensor)
+        return found
+
+
+@lru_cache(maxsize=4096)
+def _patterns(joint: Joint) -> tuple[_Pattern, ...]:
+    bars = sorted({b for _, p in joint.terms for b in p.atoms(sympy.Abs)}, key=str)
+    patterns = []
+    for signs in product((1, -1), repeat=len(bars)):
+        chosen = {bar: sign * bar.args[0] for bar, sign in zip(bars, signs, strict=True)}
+        polynomials = [sympy.Poly(p.xreplace(chosen), *joint.variables) for _, p in joint.terms]
+        shape = tuple(max(p.degree(v) for p in polynomials) + 1 for v in joint.variables)
+        patterns.append(_Pattern(shape, tuple(tuple(p.terms()) for p in polynomials)))
+    return tuple(patterns)
