@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -81,6 +82,23 @@ def check_biases(cell: Cell, biases: Mapping[str, Any]) -> None:
         if name not in cell.biases:
             have = f"Its biases: {', '.join(cell.biases)}" if cell.biases else "It has none"
             raise UnknownName(f"{cell.name} has no bias {name!r}{nearest(name, cell.biases)} {have}")
+
+
+def check_init(init: Any, known: Iterable[str]) -> None:
+    """UnknownName for what is no initialization scheme."""
+    if init not in tuple(known):
+        raise UnknownName(f"no init {init!r}{nearest(init, known)} There are: {', '.join(known)}")
+
+
+def check_memory(memory: Any) -> None:
+    """ValueError for what is neither a number of steps above 1 nor a pair of such, the shorter one first."""
+    lengths = memory if isinstance(memory, tuple) else (memory, memory)
+    real = all(isinstance(length, numbers.Real) and not isinstance(length, bool) for length in lengths)
+    if not real or len(lengths) != 2 or not 1 < lengths[0] <= lengths[1] < math.inf:
+        raise ValueError(
+            "memory should be a number of steps above 1, or a pair (shortest, longest) of such, "
+            f"got {memory!r}"
+        )
 
 
 def check_input(

@@ -10,6 +10,7 @@ import torch
 
 from codegen import arguments
 from codegen.backends import AUTO, choose
+from codegen.init import SCHEMES, Memory
 from codegen.layer import Options, RecurrentLayer
 from codegen.load import load
 from codegen.lowering import lower
@@ -35,6 +36,8 @@ def build(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     biases: Mapping[str, Any] | None = None,
+    init: str = "torch",
+    memory: Memory = None,
     activations: Mapping[str, Any] | None = None,
     trainable_state: bool = False,
     sizes: Mapping[str, int] | None = None,
@@ -45,15 +48,21 @@ def build(
 
     * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``; ``print(layer)`` says which one was
       taken and why.
-    * ``biases``: initial values by name, ``{"b_f": 1.0}``, for every layer and direction; the rest is drawn
-      as in torch.
+    * ``init``: a name among :data:`codegen.init.SCHEMES`.  ``"torch"`` draws everything uniformly from ±1/√n;
+      ``"uniform"``, ``"gaussian"`` and ``"orthogonal"`` scale the recurrent matrices such that the step
+      Jacobian starts with spectral radius 1 (for the vanilla cell ‖γW‖ = 1), and start biases at 0.
+    * ``memory``: how many steps the gates keep a state at first, a number T > 1 (their biases become
+      ±ln(T - 1) for σ), or a pair from which every unit draws its own.
+    * ``biases``: initial values by name, ``{"b_f": 1.0}``, for every layer and direction; they outdo
+      ``memory``.
     * ``activations``: exchanges the outermost activation of an equation, ``{"s_tilde": "relu"}``.
     * ``trainable_state``: the initial state is a parameter (zero at first), used where none is passed.
     * ``sizes``: the sizes of axes other than n and m, for cells that have such.
 
     Raises TypeError and ValueError for arguments that torch would refuse,
     :class:`~codegen.errors.UnknownBackend`, :class:`~codegen.errors.UnknownName` for a bias that the cell
-    lacks, and :class:`~codegen.errors.Unsupported`.
+    lacks or an unknown ``init``, :class:`~derive.errors.DeriveError` for a ``memory`` that the cell's gates
+    cannot give it, and :class:`~codegen.errors.Unsupported`.
 
     >>> layer = build("gru", 10, 20, biases={"b_z": 1.0})
     >>> output, state = layer(torch.randn(5, 3, 10))
@@ -70,6 +79,9 @@ def build(
     }
     arguments.check_sizes(chosen, input_size, hidden_size, num_layers, flags)
     arguments.check_dropout(dropout, num_layers)
+    arguments.check_init(init, SCHEMES)
+    if memory is not None:
+        arguments.check_memory(memory)
     chosen = chosen if bias else chosen.without_biases()
     arguments.check_biases(chosen, biases or {})
     axes = arguments.axis_sizes(chosen, input_size, hidden_size, sizes or {})
@@ -94,6 +106,8 @@ def build(
         why,
         trainable_state,
         dict(biases or {}),
+        init,
+        memory,
     )
     like = torch.empty((), device=device, dtype=dtype)  # a cell may have no parameter to take this from
     return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan), like)

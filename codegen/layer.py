@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from codegen import reference
 from codegen.arguments import check_input, check_state
 from codegen.errors import UnknownName, Unsupported
+from codegen.init import Memory, Start
 from codegen.packed import PackedRunner, Runner, State, call, run_padded
 from derive.cell import Cell
 
@@ -31,6 +32,8 @@ class Options:
     why: str = ""
     trainable_state: bool = False
     biases: Mapping[str, Any] = field(default_factory=dict)
+    init: str = "torch"
+    memory: Memory = None
 
 
 class RecurrentLayer(nn.Module):
@@ -105,13 +108,10 @@ class RecurrentLayer(nn.Module):
         return self.options.bidirectional
 
     def reset_parameters(self) -> None:
-        """Uniform on ±1/√n as in torch, then the biases that ``build`` was given; initial states are zero."""
+        """Draw anew, by the ``init``, ``memory`` and ``biases`` of ``build``; initial states are zero."""
+        start = Start(self.cell, self.options.init, self.options.memory, self.options.biases)
         for layer in self._layers():
-            layer.cell.reset_parameters()
-            with torch.no_grad():
-                for name, value in self.options.biases.items():
-                    parameter = getattr(layer.cell, name)
-                    parameter.copy_(torch.as_tensor(value, dtype=parameter.dtype).expand_as(parameter))
+            start.apply(layer.cell)
         if self.options.trainable_state:
             for state in self.cell.states:
                 nn.init.zeros_(getattr(self, f"initial_{state}"))
@@ -199,13 +199,12 @@ class RecurrentLayer(nn.Module):
     def extra_repr(self) -> str:
         sizes = [f"{axis}={size}" for axis, size in self.sizes.items() if axis not in ("n", "m")]
         default = Options()
-        changed = [
-            f"{name}={getattr(self, name)}"
-            for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
-            if getattr(self, name) != getattr(default, name)
-        ]
-        changed += ["trainable_state=True"] if self.options.trainable_state else []
-        changed += [f"biases={dict(self.options.biases)}"] if self.options.biases else []
+        shown = (
+            *("num_layers", "bias", "batch_first", "dropout", "bidirectional"),
+            *("trainable_state", "init", "memory", "biases"),
+        )
+        given = ((name, getattr(self.options, name)) for name in shown)
+        changed = [f"{name}={value}" for name, value in given if value != getattr(default, name)]
         backend = f"backend={self.options.backend} ({self.options.why})"
         return ", ".join(
             [self.cell.name, str(self.input_size), str(self.hidden_size), *sizes, *changed, backend]

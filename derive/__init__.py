@@ -3,6 +3,7 @@
 from sympy import Rational
 
 from derive.activations import ACTIVATIONS, Activation, hard_sigmoid, identity, relu, sigmoid, softsign, tanh
+from derive.bounds import Bound, bound, growth, invariant_boxes
 from derive.calculus import Jacobian, jacobian, k_step_jacobian, step_jacobian
 from derive.catalogue import catalogue, cell, published
 from derive.cell import Cell
@@ -21,7 +22,8 @@ from derive.errors import (
     UnknownRule,
 )
 from derive.evaluate import evaluate
-from derive.prove import forget_biases, prove
+from derive.initialization import forget_biases, initial_scales, jacobian_shares, memory_biases
+from derive.prove import prove
 from derive.rule import RULES, Rule, Step, apply
 from derive.search import path, variants
 from derive.show.diagram import diagram
@@ -47,6 +49,7 @@ __all__ = [
     "Activated",
     "Activation",
     "AlreadyHolds",
+    "Bound",
     "BrokenPromise",
     "Cell",
     "Claim",
@@ -72,6 +75,7 @@ __all__ = [
     "Vector",
     "affine_parameters",
     "apply",
+    "bound",
     "catalogue",
     "cell",
     "derivation",
@@ -79,11 +83,16 @@ __all__ = [
     "equivalent",
     "evaluate",
     "forget_biases",
+    "growth",
     "hard_sigmoid",
     "identity",
+    "initial_scales",
+    "invariant_boxes",
     "jacobian",
+    "jacobian_shares",
     "k_step_jacobian",
     "mean",
+    "memory_biases",
     "path",
     "prove",
     "published",

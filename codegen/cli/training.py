@@ -10,6 +10,7 @@ import typer
 import derive
 from codegen.cli.common import CellName, find_cell, out
 from codegen.errors import ConfigError
+from derive.initialization import memory_biases
 
 EMBEDDED = "embedded"
 
@@ -46,6 +47,14 @@ def train(
     forget_bias: Annotated[
         float, typer.Option(help="Initial bias of the forget gates, found in the equations.")
     ] = 1.0,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="T",
+            help="Steps that the gates keep a state at first, above 1; sets their biases, and replaces "
+            "--forget-bias.",
+        ),
+    ] = None,
     bias: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Initial bias; may be repeated.")
     ] = None,
@@ -61,7 +70,7 @@ def train(
 ) -> None:
     """Train a word-level language model on Penn Treebank text, with the article's settings as defaults."""
     found = find_cell(cell)
-    biases = derive.forget_biases(found, forget_bias) | _biases(bias or [])
+    biases = _gate_biases(found, forget_bias, memory) | _biases(bias or [])
     import torch  # takes seconds; errors in names come first
 
     import codegen
@@ -113,6 +122,12 @@ def train(
         load_weights(result.weights, model)
         loss = evaluate(model, corpus.test, batch_size, bptt)
         out.print(f"test: {loss.article:.1f}, {loss.nats:.4f} nats a word, perplexity {loss.perplexity:.1f}")
+
+
+def _gate_biases(cell: derive.Cell, forget_bias: float, memory: float | None) -> dict[str, float]:
+    if memory is None:
+        return derive.forget_biases(cell, forget_bias)
+    return {name: float(value) for name, value in memory_biases(cell, memory).items()}
 
 
 def _biases(given: list[str]) -> dict[str, float]:

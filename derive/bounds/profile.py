@@ -56,11 +56,14 @@ def _profile(cell: Cell, coefficients: tuple[sympy.Expr, ...], squares: tuple[sy
     nodes = {new: node for new, (_, node) in names.items()}
     free = Ranges(cell, {}, norm=None)
     terms = []
-    for weight, polynomial, power in zip(weights, polynomials, powers, strict=True):
+    for weight, polynomial in zip(weights, polynomials, strict=True):
         factors = sympy.Mul.make_args(polynomial.xreplace(plain))
         product = sympy.Mul(*(_magnitude(f, nodes, free) for f in factors))
-        terms.append(weight * product**power)
+        terms.append(weight * product)
     body, absolute = _without_signs(sympy.Add(*terms), list(nodes))
+    if squares:
+        parts = ((w, p, body.coeff(w)) for w, p in zip(weights, powers, strict=True))
+        body = sympy.Add(*(w * part**p for w, p, part in parts))
     kept = tuple((v, nodes[v]) for v in sorted(nodes, key=lambda v: v.name) if body.has(v))
     signed = frozenset(v for v, node in kept if v not in absolute and not free(node).is_positive)
     return Profile(body, weights, kept, frozenset(v for v in absolute if body.has(v)), signed)

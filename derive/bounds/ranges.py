@@ -101,6 +101,8 @@ class Ranges:
     norm: Any = oo
     inductive: frozenset[str] = frozenset()
     gate_bounds: dict[sympy.Symbol, sympy.Expr] = field(default_factory=dict)
+    tops: dict[sympy.Symbol, sympy.Expr] = field(default_factory=dict)
+    """The least value that each of these symbols can have: φ(0), the centre of the range."""
     _known: dict[sympy.Expr, Range] = field(default_factory=dict)
 
     def __call__(self, expr: sympy.Expr) -> Range:
@@ -157,6 +159,7 @@ class Ranges:
         if not declared.is_finite and _value(phi, a) == a:
             return inner
         top = self._gate_bound(name, _value(phi, inner.high))
+        self.tops[top] = reflection / 2
         return Range(reflection - top, top, positive=bool(declared.low.is_nonnegative))
 
     def _half_line(self, phi: Activation, inner: Range, declared: Range) -> Range:

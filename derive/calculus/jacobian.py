@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 
 from derive.calculus.differentiate import Differentiator
-from derive.calculus.words import Word, collected
+from derive.calculus.words import Word, added, collected
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 from derive.errors import DeriveError, EvaluationError, nearest
@@ -22,6 +22,7 @@ from derive.symbols import Input, Parameter, Previous, Quantity, State, Vector
 from derive.wellformed import axes_of
 
 Array = np.ndarray[Any, Any]
+Evaluator = Callable[[sympy.Expr, Mapping[Quantity, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,14 @@ class Jacobian:
         return sympy.Add(*(word.leading for word in self.words if word.is_diagonal))
 
     def substituted(self, values: Mapping[Any, Any]) -> Jacobian:
-        """Values put into all coefficients, such as gates at 0 and 1; words that vanish are gone."""
-        clean = {sympy.sympify(k): sympy.sympify(v) for k, v in values.items()}
-        terms: dict[Any, sympy.Expr] = {}
-        for word in (w.substituted(clean) for w in self.words):
-            terms[word.tail] = terms.get(word.tail, sympy.S.Zero) + word.leading
+        """Values put into all coefficients, ``{"f": 1, "i": 0}``; words that vanish are gone.
+
+        The keys are quantities of the cell or their names.  Raises :class:`~derive.errors.DeriveError` for
+        other names.
+        """
+        clean = {_quantity(self.cell, key): sympy.sympify(number) for key, number in values.items()}
+        words = (word.substituted(clean) for word in self.words)
+        terms = added({word.tail: word.leading} for word in words)
         return Jacobian(self.cell, self.of, self.wrt, collected(terms))
 
     def evaluate(self, params: Mapping[str, Any], inputs: Any, state: Sequence[Any]) -> Array:
@@ -63,13 +67,17 @@ class Jacobian:
         env = environment(self.cell, params, inputs, state)
         return self.at(env)
 
-    def at(self, env: Mapping[Quantity, Array]) -> Array:
-        """The numbers, given the value of every quantity of the step (:func:`environment`)."""
+    def at(self, env: Mapping[Quantity, Array], evaluator: Evaluator = value) -> Array:
+        """The numbers, given the value of every quantity of the step (:func:`environment`).
+
+        ``evaluator`` computes an expression from ``env``: :func:`derive.evaluate.value`, or
+        :func:`derive.balls.ball_value` on enclosures.
+        """
         shape = np.shape(env[self.wrt])
         own = np.shape(env[self.of])
         total = np.zeros((int(np.prod(shape)), *own))
         for word in self.words:
-            total = total + _on_basis(word, self.wrt, env)
+            total = total + _on_basis(word, self.wrt, env, evaluator)
         return np.moveaxis(total, 0, -1).reshape(*own, *shape)
 
     def __str__(self) -> str:
@@ -83,7 +91,10 @@ class Jacobian:
         r"""As LaTeX: ``\frac{\partial s_t}{\partial s_{t-1}} = \mathrm{diag}(z_t) + …``."""
         notation = LatexNotation(self.cell.equations)
         left = rf"\frac{{\partial {notation(self.of)}}}{{\partial {notation(self.wrt)}}}"
-        words = [w.spelled(notation).replace("diag(", r"\operatorname{diag}(") for w in self.words]
+        words = [
+            w.spelled(notation).replace("diag(", r"\operatorname{diag}(").replace("δ", r"\delta")
+            for w in self.words
+        ]
         return f"{left} = {_sum(words)}"
 
     def _repr_latex_(self) -> str:
@@ -118,6 +129,15 @@ def _jacobian(cell: Cell, of: Vector, wrt: Quantity) -> Jacobian:
 @lru_cache(maxsize=512)
 def _differentiator(cell: Cell, wrt: Quantity) -> Differentiator:
     return Differentiator(cell.equations, wrt)
+
+
+def _quantity(cell: Cell, key: Any) -> sympy.Expr:
+    """A quantity by its name (s[t-1] is the past of s); an expression stands for itself."""
+    if isinstance(key, sympy.Expr):
+        return key
+    if key not in cell.symbols:
+        raise DeriveError(f"{cell.name} has no {key!r}{nearest(str(key), cell.symbols)}")
+    return cell.symbols[key]
 
 
 def _name(symbol: Any) -> str:
@@ -168,27 +188,27 @@ def environment(
     return env | {Previous(s, *cell.axes(s)): v for s, v in zip(cell.states, past, strict=True)}
 
 
-def _on_basis(word: Word, wrt: Quantity, env: Mapping[Quantity, Array]) -> Array:
+def _on_basis(word: Word, wrt: Quantity, env: Mapping[Quantity, Array], evaluator: Evaluator) -> Array:
     """The word applied to every unit perturbation of ``wrt``: a leading axis that counts them."""
     axes: tuple[str, ...]
     if word.operand is None:
         size = np.shape(env[wrt])
         axes, basis = wrt.axes, np.eye(int(np.prod(size))).reshape(-1, *size)
     else:
-        axes, basis = _outer(word.operand, wrt, env)
+        axes, basis = _outer(word.operand, wrt, env, evaluator)
     delta = State("δ", *axes)
-    return np.asarray(value(word.applied(delta), {**env, delta: basis}))
+    return np.asarray(evaluator(word.applied(delta), {**env, delta: basis}))
 
 
 def _outer(
-    operand: sympy.Expr, wrt: Quantity, env: Mapping[Quantity, Array]
+    operand: sympy.Expr, wrt: Quantity, env: Mapping[Quantity, Array], evaluator: Evaluator
 ) -> tuple[tuple[str, ...], Array]:
     """``δ v`` for every unit matrix δ: entry (p, q) puts the q-th slice of v into row p."""
     to, source = wrt.axes
     axes = axes_of(operand)
     rows, columns = np.shape(env[wrt])
     place = axes.index(source)
-    v = np.moveaxis(np.asarray(value(operand, env)), place, 0)
+    v = np.moveaxis(np.asarray(evaluator(operand, env)), place, 0)
     v = np.broadcast_to(v, (columns, *v.shape[1:]))
     units = np.einsum("pi,q...->pqi...", np.eye(rows), v).reshape(rows * columns, rows, *v.shape[1:])
     return tuple(to if a == source else a for a in axes), np.moveaxis(units, 1, 1 + place)

@@ -67,6 +67,6 @@ class KStepJacobian:
 
 def k_step_jacobian(cell: Cell | str, steps: int) -> KStepJacobian:
     """The Jacobian over ``steps`` ≥ 1 steps."""
-    if steps < 1:
-        raise DeriveError(f"a Jacobian over {steps} steps; expected 1 or more")
+    if not isinstance(steps, int) or steps < 1:
+        raise DeriveError(f"a Jacobian over {steps!r} steps; expected a whole number, 1 or more")
     return KStepJacobian(step_jacobian(cell), steps)

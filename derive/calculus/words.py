@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from derive.calculus.polynomials import factored, mean_of
+from derive.calculus.polynomials import factored, folded, mean_of, split
 from derive.show.notation import FACTOR, PRODUCT, Notation
 from derive.show.text import TextNotation
 from derive.symbols import Linear, LinearMap, MeanMap, substitute
@@ -68,48 +68,56 @@ class Word:
         return Word(coefficients, self.maps + other.maps, other.operand)
 
     def substituted(self, values: dict[sympy.Expr, sympy.Expr]) -> Word:
-        """Values put into the coefficients (and the operand)."""
-        operand = None if self.operand is None else substitute(self.operand, values)
-        return Word(tuple(substitute(c, values) for c in self.coefficients), self.maps, operand)
+        """Values put into the coefficients (and the operand), and what is then known computed exactly."""
+        operand = None if self.operand is None else folded(substitute(self.operand, values))
+        return Word(tuple(folded(substitute(c, values)) for c in self.coefficients), self.maps, operand)
 
     def spelled(self, notation: Notation) -> str:
-        """On one line: ``diag(zₜ) W diag(rₜ)``; coefficients 1 are left out."""
+        """On one line: ``2 diag(zₜ) W diag(rₜ)``; coefficients 1 are left out."""
+        number, leading = split(self.leading)
         parts: list[str] = []
-        for index, coefficient in enumerate(self.coefficients):
+        for index, coefficient in enumerate((leading, *self.coefficients[1:])):
             if coefficient != 1:
-                number = coefficient.is_number
-                parts.append(notation(coefficient, FACTOR) if number else f"diag({notation(coefficient)})")
+                parts.append(f"diag({notation(coefficient)})")
             if index < len(self.maps):
                 parts.append(notation(self.maps[index], PRODUCT))
         if self.operand is not None:
             parts.append(f"δ {notation(self.operand, FACTOR)}")
-        return " ".join(parts) or "I"
+        sign, size = ("-", -number) if number.is_negative else ("", number)
+        scale = [] if size == 1 else [notation(size, PRODUCT)]
+        return sign + " ".join([*scale, *(parts or ["I"])])
 
     def __str__(self) -> str:
         return self.spelled(TextNotation())
 
 
 def collected(terms: dict[Tail, sympy.Expr]) -> tuple[Word, ...]:
-    """The words of a sum, shortest first; coefficients that vanish identically are left out."""
-    terms = added(
-        {word.tail: word.leading} for tail, lead in terms.items() for word in [_contracted(tail, lead)]
-    )
-    words = []
-    for tail, leading in terms.items():
-        coefficients = tuple(factored(c) for c in (leading, *tail.coefficients))
-        if not any(c == 0 for c in coefficients):
-            words.append(Word(coefficients, tail.maps, tail.operand))
+    """The words of a sum, shortest first; words that vanish identically are left out."""
+    normal = added({tail: lead} for tail, lead in map(_normal, terms.items()))
+    words = [
+        Word((leading, *tail.coefficients), tail.maps, tail.operand)
+        for tail, leading in ((tail, factored(total)) for tail, total in normal.items())
+        if leading != 0
+    ]
     return tuple(sorted(words, key=lambda w: (len(w.maps), [m.name for m in w.maps])))
 
 
-def _contracted(tail: Tail, leading: sympy.Expr) -> Word:
-    """With M = 11ᵀ/n, M diag(e) M is mean(e) M: two means in a row are one, and a number."""
+def _normal(term: tuple[Tail, sympy.Expr]) -> tuple[Tail, sympy.Expr]:
+    """One way to write a word, so that equal words meet: coefficients factored, all numbers in the first one.
+
+    With M = 11ᵀ/n, M diag(e) M is mean(e) M: two means in a row are one, and a number.
+    """
+    tail, leading = term
     coefficients, maps = [leading, *tail.coefficients], list(tail.maps)
     for k in range(len(maps) - 2, -1, -1):
         if isinstance(maps[k], MeanMap) and maps[k + 1] == maps[k]:
             number = mean_of(coefficients.pop(k + 1), maps.pop(k + 1))
             coefficients[k] *= number
-    return Word(tuple(coefficients), tuple(maps), tail.operand)
+    if tail.operand == 0:
+        return tail, sympy.S.Zero
+    parts = [split(c) for c in coefficients[1:]]
+    rest = tuple(factors for _, factors in parts)
+    return Tail(tuple(maps), rest, tail.operand), sympy.Mul(coefficients[0], *(number for number, _ in parts))
 
 
 def added(summands: Iterable[dict[Tail, sympy.Expr]]) -> dict[Tail, sympy.Expr]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "best epoch 1" in capsys.readouterr().out
 
 
+def test_memory_sets_the_biases_of_the_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--run-dir", str(tmp_path / "run")]
+    command = ["train", "lstm", "--data", "embedded", *TINY, "--memory", "10", "--bias", "b_o=1", *where]
+    assert run(command) == 0
+    assert "'b_f': 2.19" in capsys.readouterr().out.replace("\n", " ")
+    biases = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["biases"]
+    assert biases == {"b_f": pytest.approx(math.log(9)), "b_i": pytest.approx(-math.log(9)), "b_o": 1.0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -34,6 +44,7 @@ def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["--data", "embedded", "--bias", "b_y=1", *TINY], "b_y"),
         (["--data", "embedded", "--backend", "nope"], "unknown backend"),
         (["--data", "embedded", "--learning-rate", "-1"], "learning_rate"),
+        (["--data", "embedded", "--memory", "1"], "a memory length of 1.0; expected"),
         (["--data", "embedded", "--hidden-size", "0"], "--hidden-size"),
         (["--data", "embedded", "--embedding-size", "0"], "--embedding-size"),
     ],

@@ -1,0 +1,91 @@
+"""When a step contracts, in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from derive.bounds.profile import Profile, profile
+from derive.bounds.rows import Row, state_rows
+from derive.bounds.setting import Setting
+from derive.bounds.symbolic import SymbolicBounds, closed_supremum
+from derive.cell import Cell
+from derive.symbols import Previous
+
+
+def condition(cell: Cell, norm: Any, setting: Setting) -> Any:
+    """A SymPy Boolean in the symbols of norms, of states' bounds and of gates' upper ends.
+
+    For one state in the ∞-norm, factors that are positive on the box are divided out of 1 - Σ |aⱼ| mⱼ first:
+    z + (1 - z) Q < 1 says Q < 1 wherever z < 1.
+    """
+    symbolic = SymbolicBounds(cell, setting.ranges, closed=True)
+    rows = state_rows(cell)
+    if len(rows) == 1 and norm != 2:
+        return _one_row(cell, rows[0], symbolic)
+    return positive_minors(block_matrix(cell, norm, symbolic))
+
+
+def block_matrix(cell: Cell, norm: Any, symbolic: SymbolicBounds) -> sympy.Matrix:
+    """N: a bound of the norm of every block, states by states."""
+    past = [Previous(s, *cell.axes(s)) for s in cell.states]
+    take = symbolic.two if norm == 2 else symbolic.infinity
+    return sympy.Matrix([[take(row.restricted(s)) for s in past] for row in state_rows(cell)])
+
+
+def positive_minors(blocks: sympy.Matrix) -> Any:
+    """ρ(N) < 1 for N ≥ 0: all leading principal minors of I - N are positive (I - N is an M-matrix)."""
+    if blocks.has(sympy.oo) or blocks.has(sympy.nan):
+        return sympy.false
+    difference = sympy.eye(blocks.rows) - blocks
+    if blocks.rows == 1:
+        return blocks[0, 0] < 1
+    return sympy.And(*(difference[:k, :k].det() > 0 for k in range(1, blocks.rows + 1)))
+
+
+def _one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
+    weights = [symbolic.factor(t) * (symbolic.infinity(t.rest) if t.rest else sympy.S.One) for t in row.terms]
+    found = profile(cell, [t.coefficient for t in row.terms])
+    box = {v: found.range_of(v, symbolic.ranges) for v, _ in found.variables}
+    if any(not r.is_finite for r in box.values()):
+        return sympy.false
+    reduced = _divided(found, weights, box, symbolic)
+    total = sympy.S.Zero
+    symbols = [sympy.Symbol(f"m{j}", nonnegative=True) for j in range(len(weights))]
+    expanded = sympy.collect(sympy.expand(reduced), symbols, evaluate=False)
+    for monomial, coefficient in expanded.items():
+        weight = monomial.xreplace(dict(zip(symbols, weights, strict=True)))
+        total += weight * closed_supremum(sympy.factor(coefficient), box, symbolic.ranges.tops)
+    return total < 1
+
+
+def _divided(found: Profile, weights: list[sympy.Expr], box: Any, symbolic: SymbolicBounds) -> sympy.Expr:
+    """Q with 1 - Σ mⱼ |aⱼ| = F (1 - Q) and F > 0 on the box; the sum itself where there is no such F."""
+    ones = {m: w for m, w in zip(found.weights, weights, strict=True) if w == 1}
+    body = found.body.xreplace(ones)
+    if body.atoms(sympy.Abs):
+        return body
+    constant, factors = sympy.factor_list(1 - body)
+    rest = constant
+    for factor, power in factors:
+        positive = factor if _is_positive(factor, box) else -factor if _is_positive(-factor, box) else None
+        if positive is None:
+            rest *= factor**power
+        else:
+            rest *= 1 if positive == factor or power % 2 == 0 else -1
+    return sympy.expand(1 - rest)
+
+
+def _is_positive(factor: sympy.Expr, box: Any) -> bool:
+    """1 - z for a gate whose upper end is below 1: an affine factor that is positive at both ends."""
+    variables = factor.free_symbols
+    if len(variables) != 1 or not variables <= set(box):
+        return False
+    (v,) = variables
+    interval = box[v]
+    if not interval.positive or interval.is_number or sympy.degree(factor, v) != 1:
+        return False
+    below = sympy.Dummy("below", positive=True)  # z̄ = 1 - below, and z ≥ 1 - z̄ > 0
+    at_high = factor.xreplace({v: 1 - below})
+    return bool(at_high.is_positive and factor.xreplace({v: sympy.S.Zero}).is_positive)
