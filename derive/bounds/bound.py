@@ -13,7 +13,7 @@ import sympy
 from derive.bounds.arithmetic import Arithmetic, Balls, Floats
 from derive.bounds.boxes import Limits, step_intervals
 from derive.bounds.condition import condition
-from derive.bounds.expressions import greatest
+from derive.bounds.extremes import greatest
 from derive.bounds.rows import state_rows
 from derive.bounds.setting import Setting, setting
 from derive.bounds.symbolic import SymbolicBounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -54,7 +55,14 @@ class Supremum(sympy.Expr):
     def _number(self) -> sympy.Expr:
         if self.body in (sympy.oo, sympy.nan) or any(e.is_infinite for _, *ends in self.limits for e in ends):
             return sympy.oo
-        polynomial = sympy.Poly(self.body, *(v for v, _, _ in self.limits))
+        bars = sorted(self.body.atoms(sympy.Abs), key=str)
+        patterns = product((1, -1), repeat=len(bars))  # |p| is the greater of p and -p, and only ever adds
+        chosen = ({b: s * b.args[0] for b, s in zip(bars, signs, strict=True)} for signs in patterns)
+        return max(self._maximum(signs) for signs in chosen)
+
+    def _maximum(self, chosen: Mapping[sympy.Expr, sympy.Expr]) -> sympy.Expr:
+        """The maximum with signs chosen for what stands in bars."""
+        polynomial = sympy.Poly(self.body.xreplace(chosen), *(v for v, _, _ in self.limits))
         shape = tuple(polynomial.degree(v) + 1 for v in polynomial.gens)
         coefficients = np.zeros((1, *shape))
         for exponents, coefficient in polynomial.terms():
@@ -85,25 +93,6 @@ def _tex(variable: sympy.Symbol) -> str:
             index = text.index(accent)
             text = rf"{text[: index - 1]}\{command}{{{text[index - 1]}}}{text[index + 1 :]}"
     return text
-
-
-def greatest(candidates: list[sympy.Expr], tops: Mapping[sympy.Symbol, sympy.Expr]) -> sympy.Expr:
-    """The maximum, without candidates that another one is never below.
-
-    ``tops`` are the symbols of gates' upper ends with the least value they can have (z̄ ≥ 1/2).
-    """
-    shifted = {t: sympy.Dummy(t.name, nonnegative=True) + least for t, least in tops.items()}
-    kept: list[sympy.Expr] = []
-    for candidate in dict.fromkeys(candidates):
-        if any(_never_below(other, candidate, shifted) for other in kept):
-            continue
-        kept = [k for k in kept if not _never_below(candidate, k, shifted)] + [candidate]
-    return kept[0] if len(kept) == 1 else sympy.Max(*kept, evaluate=False)
-
-
-def _never_below(x: sympy.Expr, y: sympy.Expr, shifted: Mapping[sympy.Symbol, sympy.Expr]) -> bool:
-    difference = sympy.expand((x - y).xreplace(dict(shifted)))
-    return bool(difference.is_nonnegative)
 
 
 def supremum_node(body: sympy.Expr, box: Mapping[sympy.Symbol, Range]) -> sympy.Expr:

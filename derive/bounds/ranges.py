@@ -15,6 +15,7 @@ import sympy
 from sympy import oo
 
 from derive.activations import Activation, a
+from derive.bounds.extremes import Greatest, Least
 from derive.bounds.symbols import norm_symbol
 from derive.cell import Cell
 from derive.symbols import (
@@ -50,7 +51,8 @@ class Range:
         """The supremum of the absolute value."""
         if self.low == -self.high or self.is_positive:
             return self.high
-        return sympy.Max(abs(self.low), abs(self.high))
+        ends = (abs(self.low), abs(self.high))
+        return sympy.Max(*ends) if self.is_number else Greatest(*ends)
 
     @property
     def is_number(self) -> bool:
@@ -101,6 +103,8 @@ class Ranges:
     norm: Any = oo
     inductive: frozenset[str] = frozenset()
     gate_bounds: dict[sympy.Symbol, sympy.Expr] = field(default_factory=dict)
+    settled: frozenset[sympy.Symbol] = frozenset()
+    """Ends that were named before the box was known; they hold in it, and the box is written in them."""
     tops: dict[sympy.Symbol, sympy.Expr] = field(default_factory=dict)
     """The least value that each of these symbols can have: φ(0), the centre of the range."""
     _known: dict[sympy.Expr, Range] = field(default_factory=dict)
@@ -171,6 +175,8 @@ class Ranges:
 
     def _gate_bound(self, name: str, value: sympy.Expr) -> sympy.Symbol:
         symbol = sympy.Symbol(f"{name}_bar", positive=True)
+        if symbol in self.settled:
+            return symbol
         known = self.gate_bounds.setdefault(symbol, value)
         if known != value:  # two nodes of one name: told apart by their values
             return next((s for s, v in self.gate_bounds.items() if v == value), self._another(symbol, value))
@@ -235,5 +241,5 @@ def _lipschitz(phi: Activation, inner: Range, declared: Range) -> Range:
         return declared
     reach = abs(_value(phi, sympy.S.Zero)) + constant * inner.magnitude
     if declared.low.is_nonnegative:
-        return Range(declared.low, reach if declared.high == oo else sympy.Min(declared.high, reach))
+        return Range(declared.low, reach if declared.high == oo else Least(declared.high, reach))
     return symmetric(reach) if not declared.is_finite else declared

@@ -55,7 +55,8 @@ def setting(cell: Cell, norm: Any, states: Limits, inputs: Limits) -> Setting:
             notes.append(f"{name} in [{found.range.low}, {found.range.high}], where it stays")
         else:
             unknown.append(state)
-    solved = {s: r for s in unknown if (r := _solved(cell, norm, s, box, frozenset(inductive))) is not None}
+    before = Ranges(cell, dict(box), norm)
+    solved = {s: r for s in unknown if (r := _solved(cell, s, before)) is not None}
     symbols = {}
     for state in unknown:
         if state in solved:
@@ -68,21 +69,21 @@ def setting(cell: Cell, norm: Any, states: Limits, inputs: Limits) -> Setting:
             notes.append(f"{typeset(state.name)} bounded by a number {typeset_bound(symbols[state.name])}")
     stays = not given and not symbols
     ranges = Ranges(cell, box, norm, frozenset(inductive) if stays else frozenset())
+    if solved:
+        ranges.gate_bounds, ranges.tops = before.gate_bounds, before.tops
+        ranges.settled = frozenset(before.gate_bounds)
     return Setting(ranges, symbols, tuple(notes), states, inputs)
 
 
-def _solved(
-    cell: Cell, norm: Any, state: State, box: Mapping[Quantity, Range], inductive: frozenset[str]
-) -> Range | None:
+def _solved(cell: Cell, state: State, ranges: Ranges) -> Range | None:
     """[-r̄/(1 - c̄), r̄/(1 - c̄)], if the carry's supremum c̄ is a gate's upper end, which is below 1."""
     memory = write(cell, state)
     if memory.site != state or not memory.is_incremental:
         return None
-    ranges = Ranges(cell, box, norm)
-    carry, increment = ranges(memory.carry).magnitude, ranges(memory.increment).magnitude
-    if carry not in ranges.gate_bounds or not ranges(memory.carry).positive or increment.has(sympy.oo):
+    carry, increment = ranges(memory.carry), ranges(memory.increment).magnitude
+    if carry.magnitude not in ranges.gate_bounds or not carry.positive or increment.has(sympy.oo):
         return None
-    return symmetric(increment / (1 - carry))
+    return symmetric(increment / (1 - carry.magnitude))
 
 
 def _exact(limit: Any) -> sympy.Expr:

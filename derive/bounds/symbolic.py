@@ -9,7 +9,8 @@ from itertools import product
 import networkx as nx
 import sympy
 
-from derive.bounds.expressions import greatest, supremum_node
+from derive.bounds.expressions import supremum_node
+from derive.bounds.extremes import Least, greatest
 from derive.bounds.profile import Profile, profile
 from derive.bounds.ranges import Range, Ranges
 from derive.bounds.rows import Row, Term
@@ -48,8 +49,7 @@ class SymbolicBounds:
         if len(row.terms) == 1:
             return triangle
         squares = self.supremum(profile(self.cell, (), [t.coefficient for t in row.terms]), weights)
-        joint = sympy.sqrt(squares * sympy.Add(*weights))
-        return sympy.Min(triangle, joint, evaluate=False)  # comparing symbols takes SymPy seconds
+        return Least(triangle, sympy.sqrt(squares * sympy.Add(*weights)))
 
     def factor(self, term: Term) -> sympy.Expr:
         """‖W‖ of a term's map; 1 for a mean and where there is none."""
