@@ -9,6 +9,14 @@ from derive.catalogue import catalogue, cell, published
 from derive.cell import Cell
 from derive.claim import Claim
 from derive.derivation import Derivation, derivation
+from derive.dynamics import (
+    Equilibrium,
+    Linearization,
+    NoEquilibrium,
+    NotAnEquilibrium,
+    equilibrium,
+    linearize,
+)
 from derive.equivalence import Equivalence, equivalent
 from derive.errors import (
     AlreadyHolds,
@@ -55,14 +63,18 @@ __all__ = [
     "Claim",
     "Derivation",
     "DeriveError",
+    "Equilibrium",
     "Equivalence",
     "EvaluationError",
     "Input",
     "Jacobian",
     "Linear",
+    "Linearization",
     "MalformedCell",
     "MeanMap",
+    "NoEquilibrium",
     "NoPath",
+    "NotAnEquilibrium",
     "Parameter",
     "Previous",
     "Rational",
@@ -80,6 +92,7 @@ __all__ = [
     "cell",
     "derivation",
     "diagram",
+    "equilibrium",
     "equivalent",
     "evaluate",
     "forget_biases",
@@ -91,6 +104,7 @@ __all__ = [
     "jacobian",
     "jacobian_shares",
     "k_step_jacobian",
+    "linearize",
     "mean",
     "memory_biases",
     "path",

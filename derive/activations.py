@@ -54,6 +54,11 @@ def _clip(x: Array, low: float, high: float) -> Array:
     return np.where(x.real < low, low, np.where(x.real > high, high, x))
 
 
+def _softplus(x: Array) -> Array:
+    size = np.where(x.real < 0, -x, x)
+    return np.where(x.real < 0, 0, x) + np.log1p(np.exp(-size))
+
+
 _DEFINITIONS: dict[str, Definition] = {
     "sigmoid": Definition(
         latex=r"\sigma",
@@ -110,6 +115,16 @@ _DEFINITIONS: dict[str, Definition] = {
         lipschitz=sympy.Integer(1),
         monotone=True,
         reflection=sympy.Integer(0),
+    ),
+    "softplus": Definition(
+        latex=r"\operatorname{softplus}",
+        formula=sympy.log(1 + sympy.exp(a)),
+        numpy=_softplus,
+        torch="F.softplus",
+        range=Interval.open(0, oo),
+        derivative=None,  # 1 - exp(-y)
+        lipschitz=sympy.Integer(1),
+        monotone=True,
     ),
     "hard_sigmoid": Definition(
         latex=r"\operatorname{hard\sigma}",

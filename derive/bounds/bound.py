@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from derive.activations import Slope
 from derive.bounds.arithmetic import Arithmetic, Balls, Floats
 from derive.bounds.boxes import Limits, step_intervals
 from derive.bounds.condition import condition
@@ -19,9 +20,10 @@ from derive.bounds.setting import Setting, setting
 from derive.bounds.symbolic import SymbolicBounds
 from derive.bounds.symbols import norm_symbol, read_norm, typeset_bound
 from derive.bounds.weighted import WeightedBounds
+from derive.calculus import step_jacobian
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
-from derive.symbols import Previous
+from derive.symbols import Activated, Previous
 
 Params = Mapping[str, Any]
 
@@ -56,6 +58,17 @@ class Bound:
     @property
     def assumptions(self) -> tuple[str, ...]:
         return self.setting.assumptions
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What makes the bound larger than it need be: slopes that are no polynomials in their outputs."""
+        coefficients = (c for block in step_jacobian(self.cell) for w in block.words for c in w.coefficients)
+        slopes = {n for c in coefficients for n in c.atoms(Activated) if isinstance(n.activation, Slope)}
+        found = {n.activation.name: n.activation.range for n in slopes}
+        return tuple(
+            f"the slope of {name} is known by its range [{r.inf}, {r.sup}] alone, not by its output"
+            for name, r in sorted(found.items())
+        )
 
     @cached_property
     def in_gates(self) -> sympy.Expr:
@@ -131,6 +144,7 @@ class Bound:
         lines = [f"‖J‖{symbol} ≤ {typeset_bound(self.in_gates)}"]
         lines += [f"  with {typeset_bound(g)} = {typeset_bound(e)}" for g, e in self.gates.items()]
         lines += [f"  assuming {a}" for a in self.assumptions]
+        lines += [f"  {loss}" for loss in self.losses]
         return "\n".join(lines)
 
     def _repr_latex_(self) -> str:

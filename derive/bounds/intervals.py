@@ -58,7 +58,7 @@ class Intervals:
             value = self.numbers.array(self.params[expr.name])
             return Interval(value, value)
         if isinstance(expr, State) and expr.name in self.inductive:
-            return self.box[expr.prev]
+            return self._within(self(self.cell.equations[expr]), self.box[expr.prev])
         if isinstance(expr, Vector):
             return self(self.cell.equations[expr])
         if isinstance(expr, Activated):

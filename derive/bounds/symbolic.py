@@ -37,19 +37,20 @@ class SymbolicBounds:
 
     def infinity(self, row: Row) -> sympy.Expr:
         """sup Σ |aⱼ| ‖Wⱼ‖ (…) over one unit."""
-        weights = [self.factor(t) * (self.infinity(t.rest) if t.rest else sympy.S.One) for t in row.terms]
+        weights = [times(self.factor(t), self.infinity(t.rest)) if t.rest else sympy.S.One for t in row.terms]
         return self.supremum(profile(self.cell, [t.coefficient for t in row.terms]), weights)
 
     def two(self, row: Row) -> sympy.Expr:
         """The lesser of the triangle inequality and √(sup Σ aⱼ² mⱼ · Σ mⱼ), mⱼ the norms behind the aⱼ."""
         if not row.terms:
             return sympy.S.Zero
-        weights = [self.factor(t) * (self.two(t.rest) if t.rest else sympy.S.One) for t in row.terms]
-        triangle = sympy.Add(*(w * self.top(t.coefficient) for w, t in zip(weights, row.terms, strict=True)))
+        weights = [times(self.factor(t), self.two(t.rest)) if t.rest else sympy.S.One for t in row.terms]
+        pairs = zip(weights, row.terms, strict=True)
+        triangle = sympy.Add(*(times(w, self.top(t.coefficient)) for w, t in pairs))
         if len(row.terms) == 1:
             return triangle
         squares = self.supremum(profile(self.cell, (), [t.coefficient for t in row.terms]), weights)
-        return Least(triangle, sympy.sqrt(squares * sympy.Add(*weights)))
+        return Least(triangle, sympy.sqrt(times(squares, sympy.Add(*weights))))
 
     def factor(self, term: Term) -> sympy.Expr:
         """‖W‖ of a term's map; 1 for a mean and where there is none."""
@@ -76,16 +77,25 @@ class SymbolicBounds:
         nested = isinstance(scale.source, Suprema)
         value = self._parts(scale.source, weights, box) if nested else weights[scale.source]  # type: ignore[index,arg-type]
         for variable, power in scale.powers:
-            value = sympy.S.Zero if value == 0 else value * box[variable].high ** power
+            value = times(value, box[variable].high ** power)
         return scale.number * value
 
     def _joint(self, joint: Joint, scales: Sequence[sympy.Expr], box: Box) -> sympy.Expr:
         terms = [(s, p) for s, (_, p) in zip(scales, joint.terms, strict=True) if s != 0]
+        if any(s == sympy.oo for s, _ in terms):
+            return sympy.oo
         if not joint.variables or self.closed or len(terms) <= 1:
-            return sympy.Add(*(s * closed_supremum(p, box, self.ranges.tops) for s, p in terms))
+            return sympy.Add(*(times(s, closed_supremum(p, box, self.ranges.tops)) for s, p in terms))
         body = sympy.Add(*(s * p for s, p in terms))
         corners = vertices(body, joint.variables, box, self.ranges.tops)
         return supremum_node(body, {v: box[v] for v in joint.variables}) if corners is None else corners
+
+
+def times(x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
+    """The product of bounds: 0 if one is 0, infinite if one is, also where the other is a symbol."""
+    if x == 0 or y == 0:
+        return sympy.S.Zero
+    return sympy.oo if x.has(sympy.oo) or y.has(sympy.oo) else x * y
 
 
 def vertices(

@@ -38,6 +38,8 @@ def read_norm(norm: Any) -> Any:
 def typeset_bound(expr: sympy.Expr) -> str:
     """An expression in these symbols as Unicode text: ‖W‖, |s|, z̄."""
     names = {s: sympy.Symbol(_spelled(s.name)) for s in expr.free_symbols if isinstance(s, sympy.Symbol)}
+    if expr == sympy.oo:
+        return "∞"
     return str(expr.xreplace(names)).replace("**2", "²").replace("*", "·")
 
 
