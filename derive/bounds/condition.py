@@ -9,7 +9,7 @@ import sympy
 from derive.bounds.profile import Profile, profile
 from derive.bounds.rows import Row, state_rows
 from derive.bounds.setting import Setting
-from derive.bounds.symbolic import SymbolicBounds, closed_supremum
+from derive.bounds.symbolic import Box, SymbolicBounds, closed_supremum
 from derive.cell import Cell
 from derive.symbols import Previous
 
@@ -50,7 +50,7 @@ def _one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
     box = {v: found.range_of(v, symbolic.ranges) for v, _ in found.variables}
     if any(not r.is_finite for r in box.values()):
         return sympy.false
-    reduced = _divided(found, weights, box, symbolic)
+    reduced = _divided(found, weights, box)
     total = sympy.S.Zero
     symbols = [sympy.Symbol(f"m{j}", nonnegative=True) for j in range(len(weights))]
     expanded = sympy.collect(sympy.expand(reduced), symbols, evaluate=False)
@@ -60,7 +60,7 @@ def _one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
     return total < 1
 
 
-def _divided(found: Profile, weights: list[sympy.Expr], box: Any, symbolic: SymbolicBounds) -> sympy.Expr:
+def _divided(found: Profile, weights: list[sympy.Expr], box: Box) -> sympy.Expr:
     """Q with 1 - Σ mⱼ |aⱼ| = F (1 - Q) and F > 0 on the box; the sum itself where there is no such F."""
     ones = {m: w for m, w in zip(found.weights, weights, strict=True) if w == 1}
     body = found.body.xreplace(ones)
@@ -77,8 +77,8 @@ def _divided(found: Profile, weights: list[sympy.Expr], box: Any, symbolic: Symb
     return sympy.expand(1 - rest)
 
 
-def _is_positive(factor: sympy.Expr, box: Any) -> bool:
-    """1 - z for a gate whose upper end is below 1: an affine factor that is positive at both ends."""
+def _is_positive(factor: sympy.Expr, box: Box) -> bool:
+    """z or 1 - z for a gate whose upper end z̄ is below 1: affine, and positive at both ends of [1 - z̄, z̄]."""
     variables = factor.free_symbols
     if len(variables) != 1 or not variables <= set(box):
         return False
@@ -86,6 +86,5 @@ def _is_positive(factor: sympy.Expr, box: Any) -> bool:
     interval = box[v]
     if not interval.positive or interval.is_number or sympy.degree(factor, v) != 1:
         return False
-    below = sympy.Dummy("below", positive=True)  # z̄ = 1 - below, and z ≥ 1 - z̄ > 0
-    at_high = factor.xreplace({v: 1 - below})
-    return bool(at_high.is_positive and factor.xreplace({v: sympy.S.Zero}).is_positive)
+    below = 1 / (2 + sympy.Dummy("d", nonnegative=True))  # 1 - z̄, in (0, 1/2]
+    return all(sympy.together(factor.xreplace({v: end})).is_positive for end in (below, 1 - below))
