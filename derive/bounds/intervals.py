@@ -10,9 +10,13 @@ import numpy as np
 import sympy
 
 from derive.activations import Activation
-from derive.bounds.arithmetic import Arithmetic, Array
+from derive.bounds.arithmetic import Arithmetic, Array, Floats
 from derive.cell import Cell
 from derive.symbols import Activated, Input, Linear, MeanMap, Parameter, Previous, Quantity, State, Vector
+
+
+TOLERANCE = 1e-4
+"""How far above a supremum a bound may lie, relative to the larger of it and 1."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Intervals:
     box: Mapping[Quantity, Interval]
     sizes: Mapping[str, int]
     inductive: frozenset[str] = frozenset()
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         self._known: dict[sympy.Expr, Interval] = {}
@@ -45,6 +50,14 @@ class Intervals:
         if expr not in self._known:
             self._known[expr] = self._interval(expr)
         return self._known[expr]
+
+    def in_floats(self) -> Intervals:
+        """The same ranges in float64, for a search whose result is checked afterwards."""
+        if isinstance(self.numbers, Floats):
+            return self
+        above = self.numbers.above
+        box = {q: Interval(-above(-i.low), above(i.high)) for q, i in self.box.items()}
+        return Intervals(self.cell, Floats(), self.params, box, self.sizes, self.inductive)
 
     def magnitude(self, expr: sympy.Expr) -> Array:
         """sup |expr|, unit by unit."""

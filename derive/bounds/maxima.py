@@ -14,10 +14,6 @@ from derive.bounds.arithmetic import Arithmetic, Array
 from derive.bounds.suprema import Joint, Scale, Suprema
 from derive.decide.bernstein import from_monomials, maximize
 
-TOLERANCE = 1e-4
-"""How far above the supremum a bound may lie, relative to the larger of it and 1."""
-
-
 @dataclass(frozen=True)
 class Ends:
     """The interval of one variable, unit by unit."""
@@ -31,7 +27,7 @@ def supremum(
     weights: Sequence[Array],
     box: Mapping[sympy.Symbol, Ends],
     numbers: Arithmetic,
-    tolerance: float = TOLERANCE,
+    tolerance: float,
 ) -> Array:
     """The supremum for every unit: weights are (units,) each, and so are the ends of the box; (units,)."""
     total = numbers.array(np.zeros(weights[0].shape))

@@ -19,7 +19,7 @@ def unit_supremum(intervals: Intervals, found: Profile, weights: Sequence[Array]
     shape = np.broadcast_shapes((units,), *(w.shape for w in weights))
     box = {v: _ends(intervals, v, found, shape) for v, _ in found.variables}
     flat = [np.broadcast_to(w, shape).reshape(-1) for w in weights]
-    return supremum(suprema(found), flat, box, intervals.numbers).reshape(shape)
+    return supremum(suprema(found), flat, box, intervals.numbers, intervals.tolerance).reshape(shape)
 
 
 def _ends(intervals: Intervals, variable: sympy.Symbol, found: Profile, shape: tuple[int, ...]) -> Ends:

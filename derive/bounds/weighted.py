@@ -9,7 +9,7 @@ norms and is never worse than one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from derive.bounds.unitwise import unit_supremum
 from derive.cell import Cell
 from derive.symbols import MeanMap, Previous, Quantity
 
+NEAR, FINE = 1e-2, 1e-9
 MOST_ITERATIONS = 60
 """Of the power iteration for the weights of a norm; more brings no digit that matters."""
 
@@ -52,13 +53,29 @@ class WeightedBounds:
         return max(float(self.numbers.above(r).max()) for r in self.row_bounds(ones))
 
     def rate(self) -> tuple[float, dict[str, Array]]:
-        """``(ρ, d)``: every step contracts by ρ in the norm max |vᵢ|/dᵢ, if ρ < 1; d by state name."""
+        """``(ρ, d)``: every step contracts by ρ in the norm max |vᵢ|/dᵢ, if ρ < 1; d by state name.
+
+        The best d is searched in float64; ρ is then what :meth:`contraction` says of it.
+        """
+        floats = WeightedBounds(self.cell, self.intervals.in_floats())
+        weights = {s.label: d for s, d in floats._perron().items()}
+        rate = self.contraction(weights)
+        if abs(rate - 1) < NEAR:  # where it decides, it is worth a closer look
+            closer = WeightedBounds(self.cell, replace(self.intervals, tolerance=FINE))
+            rate = min(rate, closer.contraction(weights))
+        return rate, weights
+
+    def contraction(self, weights: Mapping[str, Array]) -> float:
+        """The factor ρ of a step in the norm max |vᵢ|/dᵢ, with d (n,) in float64 by state name."""
+        named = {s: np.asarray(weights[s.label], dtype=np.float64) for s in self._past()}
+        return self._contraction(named)[0]
+
+    def _perron(self) -> dict[Previous, Array]:
+        """Power iteration for the weights of a norm."""
         weights = {s: np.ones(self._size(s)) for s in self._past()}
         best, chosen = np.inf, weights
         for _ in range(MOST_ITERATIONS):
-            rows = self.row_bounds({s: self.numbers.array(d) for s, d in weights.items()})
-            above = dict(zip(self._past(), (self.numbers.above(r) for r in rows), strict=True))
-            ratio = max(float((above[s] / weights[s]).max()) for s in weights) * (1 + 1e-15)
+            ratio, above = self._contraction(weights)
             gained = best - ratio
             if gained > 0:
                 best, chosen = ratio, weights
@@ -66,7 +83,12 @@ class WeightedBounds:
             if not np.isfinite(top) or top == 0 or gained < 1e-6 * best:
                 break
             weights = {s: np.maximum(a / top, 1e-9) for s, a in above.items()}
-        return best, {s.label: d for s, d in chosen.items()}
+        return chosen
+
+    def _contraction(self, weights: Mapping[Previous, Array]) -> tuple[float, dict[Previous, Array]]:
+        rows = self.row_bounds({s: self.numbers.array(d) for s, d in weights.items()})
+        above = dict(zip(self._past(), (self.numbers.above(r) for r in rows), strict=True))
+        return max(float((above[s] / weights[s]).max()) for s in weights) * (1 + 1e-15), above
 
     def block_norms(self) -> Array:
         """The matrix N of bounds of the 2-norms of the blocks, states by states, in float64."""
