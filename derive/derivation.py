@@ -10,6 +10,7 @@ from derive.catalogue import ROOT, published
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 from derive.counts import counts
+from derive.prove import prove
 from derive.rule import Rule, Step, apply
 from derive.show.latex import equations_latex
 
@@ -35,6 +36,7 @@ class Derivation:
         for number, step in enumerate(self.steps, 1):
             parts += ["", f"{number}. {step}", f"  {counts(step.after)}", f"  {step.rule.reason}"]
             parts += [f"  {claim}" for claim in step.claims]
+            parts += [f"  {line}" for line in changed_claims(step)]
         return "\n".join(parts)
 
     def latex(self) -> str:
@@ -59,6 +61,24 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         return self.latex().replace("\\[", "$$").replace("\\]", "$$")
+
+
+def changed_claims(step: Step) -> list[str]:
+    """What a step bought and lost, as lines: the claims proved after it and not before it (+), before it and
+    not after it (−), and those that say something else now (±).  A change of names changes no claim."""
+    if not step.rule.search:
+        return []
+    before, after = (
+        {claim.name: claim.statement for claim in prove(cell) if claim.status == "proved"}
+        for cell in (step.before, step.after)
+    )
+    lost = [f"− {name}: {statement}" for name, statement in before.items() if name not in after]
+    now = [
+        f"± {name}: {statement} (before: {before[name]})" if name in before else f"+ {name}: {statement}"
+        for name, statement in after.items()
+        if before.get(name) != statement
+    ]
+    return lost + now
 
 
 def derive_through(start: Cell, rules: Iterable[tuple[str, Mapping[str, Any]]]) -> Derivation:

@@ -11,8 +11,9 @@ import typer
 from rich.table import Column, Table
 
 import derive
-from codegen.cli.common import CellName, find_cell, out, print_json, write_text
-from derive import Claim, Derivation
+from codegen.cli.common import CellName, find_cell, out, write_text
+from codegen.cli.proofs import prove
+from derive import Derivation
 from derive.counts import counts, polynomial
 
 
@@ -100,34 +101,6 @@ def _print(derivation: Derivation, form: Form) -> None:
         Form.python: derivation.python,
     }
     out.print(texts[form](), markup=False)
-
-
-def prove(
-    cell: CellName, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
-) -> None:
-    """Say what is proved about a cell: so far what its structure decides, and no Jacobian bounds."""
-    found = find_cell(cell)
-    claims = derive.prove(found)
-    failed = [c for c in claims if c.status != "unknown" and not c.recheck()]
-    if json:
-        print_json({"cell": found.name, "claims": [_document(claim) for claim in claims]})
-    else:
-        for claim in claims:
-            out.print(f"{claim}\n    by {claim.method}", markup=False)
-        out.print("Not here yet: Jacobian bounds, ranges, and the prover that decides what is unknown.")
-    if failed:
-        typer.echo(f"re-check failed: {', '.join(c.name for c in failed)}", err=True)
-        raise typer.Exit(1)
-
-
-def _document(claim: Claim) -> dict[str, object]:
-    return {
-        "name": claim.name,
-        "statement": claim.statement,
-        "assumptions": list(claim.assumptions),
-        "status": claim.status,
-        "method": claim.method,
-    }
 
 
 def rules() -> None:

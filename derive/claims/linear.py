@@ -18,6 +18,7 @@ from derive.cell import Cell
 from derive.claim import Claim
 from derive.claims.tools.drives import Numbers, zeros
 from derive.claims.tools.kind import Evidence, Kind, Tries, made, state_of
+from derive.claims.tools.pieces import affine_pieces, pieces
 from derive.show.text import typeset
 from derive.symbols import Activated, Linear, Previous, Quantity, State, Vector, atoms
 
@@ -52,7 +53,7 @@ def diagonal(cell: Cell, state: Any) -> Claim:
 
 def _decide(cell: Cell, state: State, what: str, holds: bool, method: str) -> Claim:
     spoken = _spoken(state, what)
-    if holds:
+    if holds and _agrees(cell, state, what):
         certificate = {"state": state.name, "what": what, "words": _words(cell, state)}
         return made(cell, "linear", status="proved", method=method, certificate=certificate, **spoken)
     tries = Tries()
@@ -61,7 +62,8 @@ def _decide(cell: Cell, state: State, what: str, holds: bool, method: str) -> Cl
         if _broken(cell, state, what, *pair) > VISIBLE:
             shown = {"state": state.name, "what": what, "runs": [numbers.to_plain() for numbers in pair]}
             return made(cell, "linear", status="refuted", method="numbers", counterexample=shown, **spoken)
-    tries.note(f"{method}: not so; {TRIES} pairs of states", "none refutes it")
+    told = f"{method}: {'so, but the equations do not show it' if holds else 'not so'}"
+    tries.note(f"{told}; {TRIES} pairs of states", "none refutes it")
     return made(cell, "linear", status="unknown", method=tries.told, attempts=tuple(tries.attempts), **spoken)
 
 
@@ -147,6 +149,11 @@ def check(cell: Cell, claim: Evidence) -> bool:
         return same and _broken(cell, state, what, one, other) > VISIBLE
     if evidence["words"] != _words(cell, state):
         return False
+    return _agrees(cell, state, what)
+
+
+def _agrees(cell: Cell, state: State, what: str) -> bool:
+    """Second method: what the equations look like, put in to the last."""
     degree, mixes = _syntax(cell, cell.equations[state])
     return degree <= 1 if what == "linear" else not mixes
 
@@ -162,6 +169,11 @@ def _syntax(cell: Cell, expr: sympy.Expr) -> tuple[int, bool]:
     if isinstance(expr, Linear):
         degree, mixes = _syntax(cell, expr.vector)
         return degree, mixes or degree > 0
+    if (
+        isinstance(expr, Activated)
+        and len(affine_pieces(expr.activation)) == len(pieces(expr.activation)) == 1
+    ):
+        return _syntax(cell, expr.argument)  # the identity
     parts = [_syntax(cell, arg) for arg in (expr.args[1:] if isinstance(expr, Activated) else expr.args)]
     mixes = any(m for _, m in parts)
     degrees = [d for d, _ in parts]

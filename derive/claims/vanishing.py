@@ -33,7 +33,7 @@ from derive.decide import NotPolynomial, Problem, decide, recheck
 from derive.show.text import typeset
 from derive.symbols import MeanMap, State
 
-SECONDS = 3.0
+SECONDS = 2.0
 Relation = tuple[sympy.Expr, str, sympy.Expr]
 
 

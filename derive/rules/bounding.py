@@ -5,11 +5,11 @@ from __future__ import annotations
 import sympy
 
 from derive.activations import ACTIVATIONS, Activation
-from derive.anatomy import Write, find_reads, gates, linear_part, map_reads, without_carry, write
+from derive.anatomy import Write, find_reads, gates, linear_part, map_reads, without_carry
 from derive.cell import Cell
+from derive.claims.reads import copies, reads_bounded
 from derive.rewriting import fresh, on_memory
 from derive.rule import Rewrite, Rule, agree, already, refuse
-from derive.structure import copies, reads_bounded
 from derive.symbols import Activated, MeanMap, State, Vector, mean, variance
 
 
@@ -91,7 +91,7 @@ def squash_reads(cell: Cell, state: str | None = None, activation: str = "tanh")
         after = cell.replace(equations=equations, output=output)
 
         def claims(done: Cell) -> list[object]:
-            return [reads_bounded(done, write(done, s))] if phi.is_bounded else []
+            return [reads_bounded(done, s)] if phi.is_bounded else []
 
         unsquashed = {
             phi(s): s,

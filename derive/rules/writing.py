@@ -6,11 +6,12 @@ import sympy
 
 from derive.anatomy import Write, closing, gate_factors, is_fraction, is_shadow, states, write
 from derive.cell import Cell
+from derive.claims.bounded import maps_into_itself
+from derive.claims.carry import carries_at
 from derive.errors import RuleDoesNotApply
 from derive.rewriting import drop_unread, fresh, named_state, new_gate, on_memory, with_gate
 from derive.rule import Rewrite, Rule, agree, already, refuse
 from derive.show.text import spell
-from derive.structure import carries_with, convex
 from derive.symbols import State, Vector
 
 
@@ -28,7 +29,7 @@ def write_incrementally(cell: Cell, state: str | None = None) -> Rewrite:
     return Rewrite(
         after,
         agree(after={target.prev + candidate: candidate}),
-        lambda done: [carries_with(done, write(done, target), {candidate: 0})],
+        lambda done: [carries_at(done, target, {candidate: 0})],
     )
 
 
@@ -62,7 +63,8 @@ def gate_write(cell: Cell, state: str | None = None, gate: str = "i") -> Rewrite
 
         def claims(done: Cell) -> list[object]:
             new = write(done, target.state)
-            return [carries_with(done, new, {i: 0})] if new.carry == 1 and new.site == target.state else []
+            direct = new.carry == 1 and new.site == target.state
+            return [carries_at(done, target.state, {i: 0})] if direct else []
 
         return Rewrite(after, agree(after={i: 1}), claims)  # type: ignore[arg-type]
 
@@ -96,7 +98,8 @@ def gate_forget(cell: Cell, state: str | None = None, gate: str = "f") -> Rewrit
         def claims(done: Cell) -> list[object]:
             new = write(done, target.state)
             closed = closing(done, new.increment)
-            return [carries_with(done, new, {f: 1} | closed)] if closed and new.site == target.state else []
+            direct = closed and new.site == target.state
+            return [carries_at(done, target.state, {f: 1} | closed)] if direct else []
 
         return Rewrite(after, agree(after={f: 1}), claims)  # type: ignore[arg-type]
 
@@ -135,10 +138,10 @@ def couple_forget_to_write(cell: Cell, state: str | None = None) -> Rewrite:
         after = cell.replace(equations=drop_unread(equations, cell.output))
 
         def claims(done: Cell) -> list[object]:
-            new = write(done, target.state)
-            return (
-                [carries_with(done, new, {forget: 1}), convex(done, new)] if new.site == target.state else []
-            )
+            s = target.state
+            if write(done, s).site != s:
+                return []
+            return [carries_at(done, s, {forget: 1}), maps_into_itself(done, s, -1, 1)]
 
         return Rewrite(after, agree(before={i: 1 - forget}), claims)  # type: ignore[arg-type]
 

@@ -1,13 +1,14 @@
 """Derivations: the article's chains for all thirteen cells, as text, LaTeX and Python that rebuilds them."""
 
 import pickle  # noqa: TID251  derivations travel between processes; no weights here
+import sys
 from collections.abc import Callable
 
 import pytest
 
 import derive
 from derive import Derivation, RuleDoesNotApply, UnknownCell
-from derive.derivation import derive_through
+from derive.derivation import changed_claims, derive_through
 from derive.errors import AlreadyHolds
 
 LENGTHS = {
@@ -99,6 +100,32 @@ def test_the_text_tells_rule_change_cost_and_reason() -> None:
     change = "+ iₜ = σ(W_i sₜ₋₁ + U_i xₜ + b_i)"
     for part in ("2. gate-write: ", change, step.rule.reason, "proved: at i = 0"):
         assert part in text
+
+
+def test_the_text_tells_what_each_rule_bought_and_lost() -> None:
+    text = str(derive.derivation("normalized-prototype"))
+    bought, lost = text.index("+ morphs-s: "), text.index("− carries-s: at f = 1, i = 0")
+    assert text.index("5. normalize-state") < min(bought, lost)
+    assert "± bounded-s: |sₜ| ≤ |s₀| + t (before: s stays in [-1, 1])" in text
+    coupled = changed_claims(derive.derivation("gru").steps[4])
+    assert "± bounded-s: s stays in [-1, 1] (before: |sₜ| ≤ |s₀| + t)" in coupled
+    assert any(line.startswith("− grows-s") for line in coupled)
+
+
+def test_a_change_of_names_changes_no_claim() -> None:
+    (renamed,) = (s for s in derive.derivation("lstm").steps if s.rule.name == "rename")
+    assert changed_claims(renamed) == []
+
+
+def test_claims_are_computed_only_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: object) -> list[object]:
+        raise AssertionError("prove was asked")
+
+    monkeypatch.setattr(sys.modules["derive.derivation"], "prove", never)
+    found = derive.path("prototype", "gru")
+    assert found.python()
+    with pytest.raises(AssertionError, match="prove was asked"):
+        str(found)
 
 
 def test_one_more_step() -> None:

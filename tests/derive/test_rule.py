@@ -13,10 +13,10 @@ from hypothesis import given
 import derive
 from derive import RULES, Cell, Claim, Input, Rule, RuleDoesNotApply, State, Step, UnknownRule, Vector
 from derive.anatomy import write
+from derive.claims.carry import carries_at
 from derive.errors import AlreadyHolds, BrokenPromise, DeriveError
 from derive.evaluate import value
 from derive.rule import Rewrite, agree, rule, rules
-from derive.structure import carries_with
 from derive.symbols import Parameter, Previous, Quantity
 from tests.strategies import cells, gated_cells, numbers
 
@@ -101,7 +101,7 @@ def gate_nothing(cell: Cell) -> Rewrite:
     gated = {i: derive.sigmoid(derive.Parameter("W_i", "n", "n") @ s.prev), **equations}
 
     def claims(done: Cell) -> Iterator[Claim]:
-        yield carries_with(done, write(done, s), {i: 0})
+        yield carries_at(done, s, {i: 0})
 
     return Rewrite(cell.replace(equations=gated), agree(after={i: 1}), claims)
 

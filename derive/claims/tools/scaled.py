@@ -69,7 +69,12 @@ class Scaled:
             ends = Range(*(phi.formula.subs(a, sympy.Rational(end)) for end in argument))
             return self._unit(*rational_ends(ends))
         if low.is_Rational and high.is_Rational:
-            return self._unit(_fraction(low), _fraction(high))
+            ends = Range(low, high)
+            sign = self.sign(self(expr.argument)) if phi.monotone else 0
+            if sign:  # tanh of what is not negative is not negative
+                middle = phi.formula.subs(a, 0)
+                ends = Range(middle, high) if sign > 0 else Range(low, middle)
+            return self._unit(*rational_ends(ends))
         if not phi.lipschitz.is_Rational:
             return sympy.nan
         at_zero = abs(phi.formula.subs(a, 0))
@@ -106,6 +111,16 @@ class Scaled:
                 ends = (min(products), max(products))
             low, high = low + ends[0], high + ends[1]
         return low, high
+
+    def sign(self, polynomial: sympy.Expr) -> int:
+        """1 where it is never negative, -1 where it is never positive, else 0; bounds are not negative."""
+        scales = sorted(polynomial.free_symbols & self.scales, key=str)
+        if not scales or polynomial.has(sympy.nan):
+            return 0
+        parts = [self.interval(c) for c in sympy.Poly(polynomial, *scales).coeffs()]
+        if all(p is not None and p[0] >= 0 for p in parts):
+            return 1
+        return -1 if all(p is not None and p[1] <= 0 for p in parts) else 0
 
     def magnitude(self, polynomial: sympy.Expr) -> sympy.Expr:
         """A bound of the absolute value: every monomial at its largest."""

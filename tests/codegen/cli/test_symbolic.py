@@ -11,6 +11,7 @@ import pytest
 
 import derive
 from codegen.cli import run
+from derive.claims import recheck_certificate
 
 OWN_CELL = """
 from derive import Cell, Input, State, affine_parameters, relu
@@ -126,6 +127,62 @@ def test_prove_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert {c["status"] for c in document["claims"]} <= {"proved", "refuted", "unknown"}
 
 
+def test_prove_prints_statement_assumptions_and_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prove", "lstm"]) == 0
+    printed = capsys.readouterr().out
+    for claim in derive.prove("lstm"):
+        assert f"{claim}\n    by {claim.method}" in printed
+
+
+def test_prove_with_certificates_is_enough_for_a_recheck(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prove", "gru", "--json", "--certificates"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert all(recheck_certificate(claim) for claim in document["claims"])
+
+
+def test_prove_all_is_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prove", "--all"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["cell", "carries", "morphs", "bounded"]
+    assert [row.split()[0] for row in rows if row[0] not in " ✓"] == list(derive.catalogue())
+    gru = next(row for row in rows if row.startswith("gru "))
+    assert "s ✓ z=1" in gru
+    assert "s ✓ [-1,1]" in gru
+    assert "s ✗" in gru
+    assert run(["prove", "--all", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [entry["cell"] for entry in document["cells"]] == list(derive.catalogue())
+
+
+def test_a_failed_recheck_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = derive.Claim("carries-s", "it carries", "proved", "none", certificate={}, verify=lambda: False)
+    monkeypatch.setattr("derive.prove", lambda _: [broken])
+    assert run(["prove", "gru"]) == 1
+    printed = capsys.readouterr()
+    assert "it carries" in printed.out
+    assert "re-check failed: carries-s" in printed.err
+
+
+def test_ctrl_c_leaves_what_was_proved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = derive.prove
+
+    def interrupted(cell: derive.Cell) -> list[derive.Claim]:
+        if cell.name == "gru":
+            raise KeyboardInterrupt
+        return real(cell)
+
+    monkeypatch.setattr("derive.prove", interrupted)
+    assert run(["prove", "--all"]) == 130
+    printed = capsys.readouterr()
+    assert "prototype" in printed.out
+    assert "gru" not in printed.out
+    assert "interrupted" in printed.err
+
+
 def test_rules_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules"]) == 0
     printed = capsys.readouterr().out
@@ -133,7 +190,15 @@ def test_rules_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["path", "gru"], ["nope"], ["show", "gru", "--as", "music"], ["prove"]]
+    "arguments",
+    [
+        ["path", "gru"],
+        ["nope"],
+        ["show", "gru", "--as", "music"],
+        ["prove"],
+        ["prove", "gru", "--all"],
+        ["prove", "grru"],
+    ],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2

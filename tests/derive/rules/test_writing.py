@@ -114,7 +114,7 @@ def test_coupling_an_unbounded_candidate_promises_no_box() -> None:
     )
     assert [(claim.name, claim.status) for claim in step.claims] == [
         ("carries-s", "proved"),
-        ("invariant-s", "unknown"),
+        ("bounded-s", "unknown"),
     ]
 
 
