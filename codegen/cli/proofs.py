@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +18,12 @@ import derive
 from codegen.cli.common import find_cell, out, print_json
 from derive import Claim
 
+if TYPE_CHECKING:
+    from derive.theorems import Attack, Comparison
+
+SAMPLES, ATTACKED = 3000, 300
+"""Random weight sets for --compare, and certified ones that are attacked."""
+T = TypeVar("T")
 MARKS = {"proved": "✓", "refuted": "✗", "unknown": "?"}
 
 
@@ -24,12 +33,19 @@ def prove(
         typer.Argument(metavar="[CELL]", help="A catalogue name, or FILE.py that declares one cell."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="One table: all cells of the catalogue by claims.")
+        bool, typer.Option("--all", help="All cells of the catalogue by claims, and all theorems.")
     ] = False,
     theorem: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Prove a published theorem, such as B5, from the equations."),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="With --theorem: how many random weight sets each condition certifies (minutes).",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     certificates: Annotated[
         bool, typer.Option(help="With --json: all that a re-check needs, for every claim.")
@@ -38,57 +54,94 @@ def prove(
     """Say what is proved about a cell, re-checked by a second method, and what is not decided."""
     if sum((cell is not None, everything, theorem is not None)) != 1:
         raise typer.BadParameter("give a CELL, or --all, or --theorem NAME")
+    if compare and theorem is None:
+        raise typer.BadParameter("--compare goes with --theorem NAME")
     if theorem is not None:
-        _theorem(theorem, json, certificates)
+        _theorem(theorem, compare, json, certificates)
         return
-    names = derive.catalogue() if everything else [cell]
-    found, interrupted = _prove_each(names)
+    cells = [derive.cell(name) for name in derive.catalogue()] if cell is None else [find_cell(cell)]
+    found, interrupted = _one_by_one({c.name: partial(derive.prove, c) for c in cells})
+    results: dict[str, list[Claim]] = {}
+    if everything and not interrupted:
+        from derive.theorems import THEOREMS
+
+        results, interrupted = _one_by_one({name: each.prove for name, each in THEOREMS.items()})
     documents = [
         {"cell": c, "claims": [_document(claim, certificates) for claim in cs]} for c, cs in found.items()
     ]
     if json:
-        print_json({"cells": documents} if everything else documents[0] if documents else {})
+        proved = [
+            {"theorem": n, "claims": [_document(claim, certificates) for claim in cs]}
+            for n, cs in results.items()
+        ]
+        whole = {"cells": documents, "theorems": proved}
+        print_json(whole if everything else documents[0] if documents else {})
     elif everything:
         _print_table(_table(found))
-        out.print(f"{'  '.join(f'{mark} {status}' for status, mark in MARKS.items())}", markup=False)
+        out.print(f"{'  '.join(f'{mark} {status}' for status, mark in MARKS.items())}\n", markup=False)
+        _print_table(_theorem_table(results))
     else:
         for claims in found.values():
             _print(claims)
-    _end([claim for claims in found.values() for claim in claims], interrupted)
+    everyone = [claim for claims in (*found.values(), *results.values()) for claim in claims]
+    missed = [f"{n}: {c.name}" for n, cs in results.items() for c in cs if c.status != "proved"]
+    _end(everyone, missed, interrupted)
 
 
-def _prove_each(names: Iterable[Any]) -> tuple[dict[str, list[Claim]], bool]:
-    """The claims by cell, as far as it came before Ctrl-C; a bar where somebody watches."""
-    cells = [find_cell(name) for name in names]
-    found: dict[str, list[Claim]] = {}
+def _one_by_one(provers: Mapping[str, Callable[[], T]]) -> tuple[dict[str, T], bool]:
+    """What each gives, by name, as far as it came before Ctrl-C; a bar where somebody watches."""
+    found: dict[str, T] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=len(cells))
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=len(provers))
         try:
-            for cell in cells:
-                bar.update(task, description=cell.name)
-                found[cell.name] = derive.prove(cell)
+            for name, prover in provers.items():
+                bar.update(task, description=name)
+                found[name] = prover()
                 bar.advance(task)
         except KeyboardInterrupt:
             return found, True
     return found, False
 
 
-def _theorem(name: str, json: bool, certificates: bool) -> None:
-    from derive.theorems import THEOREMS  # type: ignore[import-not-found, unused-ignore]
+def _theorem(name: str, compare: bool, json: bool, certificates: bool) -> None:
+    from derive.theorems import theorem
 
-    if name not in THEOREMS:
-        near = derive.errors.nearest(name, THEOREMS)
-        raise derive.DeriveError(f"no theorem is called {name!r}{near} Theorems: {', '.join(THEOREMS)}")
-    theorem = THEOREMS[name]
-    claims = list(theorem.prove())
+    result = theorem(name)
+    found, interrupted = _one_by_one({result.name: result.prove})
+    claims = found.get(result.name, [])
+    trials: list[Comparison | Attack] = []
+    if compare and not interrupted:
+        trials += [result.compare(SAMPLES, 0)] if result.compare else []
+        trials += [result.attack(ATTACKED, 0)] if result.attack else []
     if json:
-        documents = [_document(claim, certificates) for claim in claims]
-        print_json({"theorem": name, "statement": theorem.statement, "claims": documents})
+        document = {"theorem": result.name, "statement": result.statement}
+        proved = [_document(claim, certificates) for claim in claims]
+        print_json(document | {"claims": proved, "trials": [asdict(t) for t in trials]})
     else:
-        out.print(f"{name}: {theorem.statement}", markup=False)
+        out.print(f"{result}\n", markup=False)
         _print(claims)
-    _end(claims, False, wanted="proved")
+        for trial in trials:
+            out.print(str(trial), markup=False)
+    missed = [c.name for c in claims if c.status != "proved"]
+    missed += [str(t) for t in trials if getattr(t, "broken", 0) or getattr(t, "lost", 0)]
+    _end(claims, missed, interrupted)
+
+
+def _theorem_table(results: Mapping[str, list[Claim]]) -> Table:
+    """Every published result: what it says, and how many claims came out how."""
+    from derive.theorems import THEOREMS
+
+    table = Table(*(Column(text) for text in ("theorem", "about", "claims")), box=None, pad_edge=False)
+    for name, claims in results.items():
+        counts = Counter(claim.status for claim in claims)
+        table.add_row(
+            name,
+            escape(THEOREMS[name].title),
+            "  ".join(f"{MARKS[status]} {n}" for status, n in counts.items()),
+        )
+    return table
 
 
 def _print_table(table: Table) -> None:
@@ -102,14 +155,16 @@ def _print(claims: Sequence[Claim]) -> None:
         out.print(f"{claim}\n    by {claim.method}", markup=False)
 
 
-def _end(claims: Sequence[Claim], interrupted: bool, wanted: str = "") -> None:
+def _end(claims: Sequence[Claim], missed: Sequence[str], interrupted: bool) -> None:
     """Re-check all that is decided; status 1 where that fails, or where a theorem is not proved."""
-    failed = [c.name for c in claims if c.status != "unknown" and not c.recheck()]
-    missed = [c.name for c in claims if wanted and c.status != wanted]
+    decided = {f"re-checking {k}: {c.name}": c for k, c in enumerate(claims, 1) if c.status != "unknown"}
+    checked, stopped = _one_by_one({label: c.recheck for label, c in decided.items()})
+    interrupted = interrupted or stopped
+    failed = [decided[label].name for label, stands in checked.items() if not stands]
     if failed:
         typer.echo(f"re-check failed: {', '.join(failed)}", err=True)
     if missed:
-        typer.echo(f"not {wanted}: {', '.join(missed)}", err=True)
+        typer.echo(f"not proved: {', '.join(missed)}", err=True)
     if interrupted:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ import derive
 from codegen.cli.common import CellName, find_cell, out
 from codegen.errors import ConfigError
 from derive.initialization import memory_biases
+
+if TYPE_CHECKING:
+    from codegen.training import LanguageModel
 
 EMBEDDED = "embedded"
 
@@ -64,6 +68,12 @@ def train(
         Path | None, typer.Option(help="Where log and checkpoints go.", show_default="runs/…")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the run directory.")] = True,
+    log_bound: Annotated[
+        bool,
+        typer.Option(
+            help="Log with every epoch the bound of the step's Jacobian and the rate of contraction."
+        ),
+    ] = False,
     test: Annotated[
         bool, typer.Option(help="Evaluate the best weights on the test split at the end.")
     ] = False,
@@ -109,7 +119,14 @@ def train(
     out.print(f"{layer.extra_repr()}; initial biases: {biases or 'all 0'}; {where}", markup=False)
     with RichProgress() as progress:
         result = run_training(
-            model, corpus, config, where, on_step=progress.on_step, on_epoch=progress.on_epoch, resume=resume
+            model,
+            corpus,
+            config,
+            where,
+            on_step=progress.on_step,
+            on_epoch=progress.on_epoch,
+            measure=partial(_bounds, found) if log_bound else None,
+            resume=resume,
         )
     best = result.best
     out.print(
@@ -122,6 +139,16 @@ def train(
         load_weights(result.weights, model)
         loss = evaluate(model, corpus.test, batch_size, bptt)
         out.print(f"test: {loss.article:.1f}, {loss.nats:.4f} nats a word, perplexity {loss.perplexity:.1f}")
+
+
+def _bounds(cell: derive.Cell, model: LanguageModel) -> dict[str, float]:
+    """Of the step's Jacobian in the ∞-norm and of the contraction, in float64, over the inputs there are."""
+    from codegen.certify import certify
+
+    params = {name: p.cpu().numpy() for name, p in model.layer.equation_parameters().items()}
+    inputs = model.embedding.weight.detach().abs().amax(0).cpu().numpy()
+    found = certify(cell, params, inputs=inputs, rigorous=False)
+    return {"bound": found.jacobian, "rate": found.rate}
 
 
 def _gate_biases(cell: derive.Cell, forget_bias: float, memory: float | None) -> dict[str, float]:
