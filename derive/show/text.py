@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
-from sympy.printing.pretty.pretty_symbology import pretty_symbol
+from sympy.printing.pretty.pretty_symbology import pretty_symbol, pretty_use_unicode
 
 from derive.show.notation import ATOM, FACTOR, PRODUCT, Notation
 from derive.symbols import Activated, Linear, MeanMap, Parameter, Previous, Quantity
@@ -22,7 +22,13 @@ def sympy_name(name: str) -> str:
 def typeset(name: str) -> str:
     """``s̃`` for ``s_tilde``; subscripts keep their underscore, since not every letter has one in Unicode."""
     plain = sympy_name(name)
-    return name if plain == name else str(pretty_symbol(plain))
+    if plain == name:
+        return name
+    before = pretty_use_unicode(True)  # SymPy would ask what standard output can show
+    try:
+        return str(pretty_symbol(plain))
+    finally:
+        pretty_use_unicode(before)
 
 
 class TextNotation(Notation):
