@@ -15,6 +15,7 @@ from derive.bounds.arithmetic import Arithmetic, Balls, Floats
 from derive.bounds.boxes import Limits, step_intervals
 from derive.bounds.condition import condition
 from derive.bounds.extremes import greatest
+from derive.bounds.norms import radius_below_one, spectral_norm
 from derive.bounds.rows import state_rows
 from derive.bounds.setting import Setting, setting
 from derive.bounds.symbolic import SymbolicBounds
@@ -53,6 +54,7 @@ class Bound:
     @property
     def gates(self) -> Mapping[sympy.Symbol, sympy.Expr]:
         """The symbols for the upper ends of gates and candidates, and what they stand for."""
+        _ = self.in_gates, self.condition_in_gates  # which name them
         return dict(self.setting.ranges.gate_bounds)
 
     @property
@@ -114,7 +116,7 @@ class Bound:
         if self.norm != 2:
             return found.infinity_norm()
         blocks = found.block_norms()
-        return float(np.linalg.norm(blocks, 2)) if np.isfinite(blocks).all() else float(np.inf)
+        return spectral_norm(blocks)
 
     def holds(
         self, params: Params, states: Limits = None, inputs: Limits = None, *, rigorous: bool = False
@@ -126,9 +128,9 @@ class Bound:
         """
         found = self.weighted(params, states, inputs, rigorous=rigorous)
         if self.norm != 2:
-            return found.rate()[0] < 1
+            return found.contracts() is not None
         blocks = found.block_norms()
-        return bool(np.isfinite(blocks).all() and np.abs(np.linalg.eigvals(blocks)).max() < 1 - 1e-12)
+        return bool(np.isfinite(blocks).all()) and radius_below_one(blocks)
 
     def weighted(
         self, params: Params, states: Limits = None, inputs: Limits = None, *, rigorous: bool = False

@@ -24,7 +24,7 @@ def condition(cell: Cell, norm: Any, setting: Setting) -> Any:
     symbolic = SymbolicBounds(cell, setting.ranges, closed=True)
     rows = state_rows(cell)
     if len(rows) == 1 and norm != 2:
-        return _one_row(cell, rows[0], symbolic)
+        return one_row(cell, rows[0], symbolic)
     return positive_minors(block_matrix(cell, norm, symbolic))
 
 
@@ -56,7 +56,7 @@ def _determinant(matrix: sympy.Matrix) -> sympy.Expr:
     return sympy.Add(*terms)
 
 
-def _one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
+def one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
     weights = [symbolic.factor(t) * (symbolic.infinity(t.rest) if t.rest else sympy.S.One) for t in row.terms]
     found = profile(cell, [t.coefficient for t in row.terms])
     box = {v: found.range_of(v, symbolic.ranges) for v, _ in found.variables}

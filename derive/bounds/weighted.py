@@ -23,7 +23,7 @@ from derive.bounds.unitwise import unit_supremum
 from derive.cell import Cell
 from derive.symbols import MeanMap, Previous, Quantity
 
-NEAR, FINE = 1e-2, 1e-9
+NEAR, FINE, COARSE = 1e-2, 1e-9, 1e-3
 MOST_ITERATIONS = 60
 """Of the power iteration for the weights of a norm; more brings no digit that matters."""
 
@@ -57,13 +57,40 @@ class WeightedBounds:
 
         The best d is searched in float64; ρ is then what :meth:`contraction` says of it.
         """
-        floats = WeightedBounds(self.cell, self.intervals.in_floats())
+        floats = replace(self, intervals=self.intervals.in_floats())
         weights = {s.label: d for s, d in floats._perron().items()}
+        return self._closely(weights), weights
+
+    def contracts(self) -> tuple[float, dict[str, Array]] | None:
+        """``(ρ, d)`` with ρ < 1, the first that is found; None where no d will do.
+
+        It takes less time than the best one: the power iteration ends at the first d with ρ < 1, or where no
+        row is below its d, for then none is in any norm of the kind (Collatz and Wielandt).
+        """
+        coarse = replace(self.intervals.in_floats(), tolerance=COARSE)
+        search = replace(self, intervals=coarse)
+        weights = {s: np.ones(self._size(s)) for s in self._past()}
+        for _ in range(MOST_ITERATIONS):
+            ratio, above = search._contraction(weights)
+            if ratio < 1 + 2 * COARSE:
+                named = {s.label: d for s, d in weights.items()}
+                rate = self._closely(named)
+                if rate < 1:
+                    return rate, named
+            least = min(float((above[s] / weights[s]).min()) for s in weights)
+            if not np.isfinite(ratio) or least >= 1 + 2 * COARSE:
+                return None
+            top = max(float(a.max()) for a in above.values())
+            weights = {s: np.maximum(a / top, 1e-9) for s, a in above.items()}
+        return None
+
+    def _closely(self, weights: Mapping[str, Array]) -> float:
+        """The contraction in a norm; where that decides, it is worth a closer look."""
         rate = self.contraction(weights)
-        if abs(rate - 1) < NEAR:  # where it decides, it is worth a closer look
-            closer = WeightedBounds(self.cell, replace(self.intervals, tolerance=FINE))
+        if abs(rate - 1) < NEAR:
+            closer = replace(self, intervals=replace(self.intervals, tolerance=FINE))
             rate = min(rate, closer.contraction(weights))
-        return rate, weights
+        return rate
 
     def contraction(self, weights: Mapping[str, Array]) -> float:
         """The factor ρ of a step in the norm max |vᵢ|/dᵢ, with d (n,) in float64 by state name."""

@@ -12,20 +12,24 @@ from derive.claim import Claim
 class Comparison:
     """How many of ``samples`` random weight sets the two conditions certify (B-theorems: n = 8).
 
-    ``published`` and ``engine`` are counts; ``lost`` counts sets that the published condition certifies and
-    the engine's does not (0 if the implication holds).  ``seconds`` is what it took.
+    ``published`` counts those that the published condition certifies, ``closed`` those that the engine's
+    condition in closed form does with the same norms and the same upper ends of gates, ``engine`` those that
+    it does unit by unit, from the weights themselves.  ``lost`` counts sets that the published condition
+    certifies and one of the engine's does not (0 if the implication holds).  ``seconds`` is what it took.
     """
 
     samples: int
     published: int
+    closed: int
     engine: int
     lost: int
     seconds: float
 
     def __str__(self) -> str:
         return (
-            f"of {self.samples} weight sets the published condition certifies {self.published}, "
-            f"the engine's {self.engine}, {self.lost} of the published ones are lost; {self.seconds:.1f} s"
+            f"of {self.samples} weight sets the published condition certifies {self.published}, the engine's "
+            f"{self.closed} in closed form and {self.engine} unit by unit; {self.lost} of the published ones "
+            f"are lost; {self.seconds:.1f} s"
         )
 
 

@@ -1,18 +1,16 @@
 """Attacks on certified weight sets: what a certificate rules out is looked for, with much effort.
 
-A certificate of contraction says: in the norm max |vᵢ|/dᵢ every step's Jacobian, anywhere in the box of states
-and inputs, has a norm of at most ρ < 1.  So Jacobians are made large by hill climbing over the box, and pairs of
-trajectories are driven apart.  A ratio above 1 of what is reached to what is allowed breaks the certificate.
+A certificate of contraction says: in the norm max |vᵢ|/dᵢ every step's Jacobian, anywhere in the box of
+states and inputs, has a norm of at most ρ < 1.  So Jacobians are made large by hill climbing over the box,
+and pairs of runs are driven apart.  A ratio above 1 of what is reached to what is allowed breaks it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from derive.bounds.stability import Gains
 from derive.bounds.weighted import WeightedBounds
 from derive.cell import Cell
 from derive.evaluate import step
@@ -25,12 +23,10 @@ ROUNDING = 1e-9
 """What float64 may add to a ratio of 1."""
 
 
-def attacked(sets: Iterable[Params], reach: Callable[[Params, np.random.Generator], float], seed: int) -> Attack:
-    """Attack every set; ``reach`` is the largest ratio of what was reached to what is allowed."""
-    start, rng = time.perf_counter(), np.random.default_rng(seed + 1)
-    ratios = np.array([reach(params, rng) for params in sets])
-    broken = int((~(ratios <= 1 + ROUNDING)).sum())
-    return Attack(len(ratios), broken, float(ratios.max(initial=0.0)), time.perf_counter() - start)
+def judged(ratios: Sequence[float], seconds: float) -> Attack:
+    """Count the ratios, of what was reached to what is allowed, that are above 1."""
+    found = np.array(ratios)
+    return Attack(len(found), int((~(found <= 1 + ROUNDING)).sum()), float(found.max(initial=0.0)), seconds)
 
 
 def jacobians(cell: Cell, params: Params, x: Array, state: Sequence[Array]) -> Array:
@@ -45,9 +41,11 @@ def jacobians(cell: Cell, params: Params, x: Array, state: Sequence[Array]) -> A
     return np.asarray(np.swapaxes(after.imag / 1e-30, 1, 2))
 
 
-def contraction(found: WeightedBounds, params: Params, rng: np.random.Generator) -> float:
+def contraction(
+    found: WeightedBounds, norm: tuple[float, Mapping[str, Array]], params: Params, rng: np.random.Generator
+) -> float:
     """The largest of: the norm of a Jacobian, and the growth of a difference in a step, each divided by ρ."""
-    rate, by_name = found.rate()
+    rate, by_name = norm
     weights = np.concatenate([by_name[s] for s in found.cell.states])
 
     def norms(points: Array) -> Array:
@@ -61,8 +59,11 @@ def contraction(found: WeightedBounds, params: Params, rng: np.random.Generator)
     return float(max(values.max(), pairs) / rate)
 
 
-def spectral(bound: float, found: WeightedBounds, params: Params, rng: np.random.Generator) -> float:
-    """The largest 2-norm of a Jacobian, divided by its bound."""
+def spectral(
+    found: WeightedBounds, norm: tuple[float, Mapping[str, Array]], params: Params, rng: np.random.Generator
+) -> float:
+    """The largest 2-norm of a Jacobian of one state, divided by its bound."""
+    bound = norm[0]
     box = _Box(found)
 
     def norms(points: Array) -> Array:
@@ -71,13 +72,19 @@ def spectral(bound: float, found: WeightedBounds, params: Params, rng: np.random
     return float(climbed(box, norms, rng)[1].max() / bound)
 
 
-def state_gains(found: Gains, params: Params, rng: np.random.Generator) -> float:
+def state_gains(
+    found: WeightedBounds, norm: tuple[float, Mapping[str, Array]], params: Params, rng: np.random.Generator
+) -> float:
     """|s⁺| ÷ its bound by |s|, |u| and |b|, one step from anywhere in the box, and the end of long runs."""
     cell, box = found.cell, _Box(found)
-    rate, by_name = found.rate()
-    outer: dict[Quantity, Array] = {cell.symbols[x]: np.ones(found.intervals.sizes[cell.axes(x)[0]]) for x in cell.inputs}
+    rate, by_name = norm
+    outer: dict[Quantity, Array] = {
+        cell.symbols[x]: np.ones(found.intervals.sizes[cell.axes(x)[0]]) for x in cell.inputs
+    }
     outer |= {cell.symbols[b]: np.abs(params[b]) for b in cell.biases}
-    gain = max(float((g / by_name[s]).max()) for s, g in zip(cell.states, found.row_bounds(outer), strict=True))
+    gain = max(
+        float((g / by_name[s]).max()) for s, g in zip(cell.states, found.row_bounds(outer), strict=True)
+    )
 
     def excess(points: Array) -> Array:
         x, state = box.split(points)
@@ -96,9 +103,7 @@ def state_gains(found: Gains, params: Params, rng: np.random.Generator) -> float
     return float(max(worst, (reached / allowed).max()))
 
 
-def climbed(
-    box: _Box, objective: Callable[[Array], Array], rng: np.random.Generator
-) -> tuple[Array, Array]:
+def climbed(box: _Box, objective: Callable[[Array], Array], rng: np.random.Generator) -> tuple[Array, Array]:
     """Hill climbing over a box: the best points first, with their values."""
     points = np.concatenate([box.corners(POINTS // 2, rng), box.inside(POINTS // 2, rng)])
     values = objective(points)
@@ -133,7 +138,9 @@ class _Box:
         moved = points + (self.high - self.low) * rng.normal(0, 0.2, points.shape)
         picked = rng.random(points.shape)
         ends = self.corners(len(points), rng)
-        return np.clip(np.where(picked < 0.15, ends, np.where(picked < 0.5, moved, points)), self.low, self.high)
+        return np.clip(
+            np.where(picked < 0.15, ends, np.where(picked < 0.5, moved, points)), self.low, self.high
+        )
 
     def split(self, points: Array) -> tuple[Array, list[Array]]:
         parts = np.split(points, np.cumsum(self.sizes)[:-1], axis=1)

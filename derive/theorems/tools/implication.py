@@ -45,8 +45,16 @@ class Domain:
         """The same with more symbols and hypotheses."""
         return Domain({**self.box, **box}, (*self.hypotheses, *relations))
 
+    def about(self, *relations: Any) -> Domain:
+        """What it says of the symbols in these relations alone."""
+        known = _free(*relations)
+        kept = tuple(h for h in self.hypotheses if _free(h) <= known)
+        return Domain({v: interval for v, interval in self.box.items() if v in known}, kept)
 
-def domain(gates: Iterable[sympy.Symbol], tops: Mapping[sympy.Symbol, sympy.Expr], *conditions: Any) -> Domain:
+
+def domain(
+    gates: Iterable[sympy.Symbol], tops: Mapping[sympy.Symbol, sympy.Expr], *conditions: Any
+) -> Domain:
     """Norms are at least 0; a gate's upper end lies between its value φ(0) at rest and 1.
 
     Where something is divided by what becomes 0 at 1, it is below 1; elsewhere the closed interval says more.
@@ -84,12 +92,12 @@ def implies(
         decision, tried = _decided(part, on, tuple(lemmas), seconds)
         attempts += tried
         if decision.status == "refuted":
-            problem, point = decision.problem.to_json(), dict(decision.counterexample or {})
+            shown = {"problem": decision.problem.to_json(), "point": dict(decision.counterexample or {})}
             return said(
                 "refuted",
                 decision.method,
-                counterexample={"problem": problem, "point": point},
-                verify=lambda: replay(problem, point),
+                counterexample=shown,
+                verify=partial(replay, **shown),
                 attempts=tuple(attempts),
             )
         if decision.certificate is None:
@@ -105,24 +113,84 @@ def implies(
     )
 
 
+def through(
+    name: str,
+    statement: str,
+    conclusion: Any,
+    on: Domain,
+    *,
+    where: Mapping[sympy.Symbol, sympy.Expr],
+    facts: Sequence[Polynomial],
+    assumptions: Sequence[str] = (),
+) -> Claim:
+    """The claim that ``conclusion`` holds, by way of ``facts`` about abbreviations (symbol → expression).
+
+    Each fact, with the expressions put in, is decided from the hypotheses in its own symbols; the conclusion
+    then follows from the facts and from the hypotheses in its own few symbols, which is what makes it easy.
+    """
+    wide = on.joined(dict.fromkeys(where, (sympy.S.Zero, sympy.oo)))
+    steps = [implies("", "", fact, on.about(fact)) for fact in (_put(f, where) for f in facts)]
+    final = wide.about(*conjuncts(conclusion), *facts).given(*facts)
+    steps.append(implies(name, statement, conclusion, final))
+    attempts = tuple(a for step in steps for a in step.attempts)
+    missing = next((s for s in steps if s.certificate is None), None)
+    if missing is not None:
+        told = f"a step is {missing.status}: {missing.method}"
+        return Claim(name, statement, "unknown", told, tuple(assumptions), attempts=attempts)
+    parts = [part for s in steps if s.certificate for part in s.certificate["parts"]]
+    return Claim(
+        name,
+        statement,
+        "proved",
+        "; ".join(dict.fromkeys(s.method for s in steps)),
+        tuple(assumptions),
+        certificate={"where": {v.name: str(e) for v, e in where.items()}, "parts": parts},
+        verify=lambda: all(s.recheck() for s in steps),
+        attempts=attempts,
+    )
+
+
+def _put(relation: Any, values: Mapping[sympy.Symbol, sympy.Expr]) -> Any:
+    if not isinstance(relation, tuple):
+        return relation.xreplace(values)
+    left, op, right = relation
+    return sympy.sympify(left).xreplace(values), op, sympy.sympify(right).xreplace(values)
+
+
+def _free(*relations: Any) -> set[sympy.Symbol]:
+    sides = [side for r in relations for side in ((r[0], r[2]) if isinstance(r, tuple) else (r,))]
+    return set().union(*(sympy.sympify(side).free_symbols for side in sides))
+
+
 def conjuncts(condition: Any) -> tuple[Any, ...]:
     """The parts of a conjunction; any other condition is its own only part."""
-    return tuple(condition.args) if isinstance(condition, sympy.And) else (condition,)
+    if isinstance(condition, sympy.And | list):
+        return tuple(condition.args if isinstance(condition, sympy.And) else condition)
+    return (condition,)
 
 
 def _decided(
     conclusion: Any, on: Domain, lemmas: tuple[Any, ...], seconds: float
 ) -> tuple[Decision, list[Attempt]]:
-    """One relation, after Min is out of the way and divisions are cleared."""
+    """One relation, after everything is polynomial.
+
+    The upper limits of intervals go to the hypotheses: solvers do not mind, and the search for multipliers
+    has less to try.
+    """
     nodes = _Nodes()
     tried: list[Attempt] = []
-    relations = [nodes.relation(r) for r in on.hypotheses]
-    goal = nodes.relation(conclusion)
-    box = {**on.box, **{v: (sympy.S.Zero, sympy.oo) for v in nodes.below}}
+    box, limits = dict(on.box), list[Any]()
+    if on.hypotheses:
+        limits = [(v, "<=", high) for v, (_, high) in on.box.items() if high != sympy.oo]
+        box = {v: (low, sympy.oo) for v, (low, _) in on.box.items()}
+    given = [nodes.relation(r) for r in (*on.hypotheses, *limits)]
+    goal, *helping = (nodes.relation(r) for r in (conclusion, *lemmas))
+    box |= dict.fromkeys(nodes.below, (sympy.S.Zero, sympy.oo))
     known: list[Any] = []
-    for relation in relations + nodes.relations():
+    for relation in given + nodes.relations():
         known.append(_cleared(relation, box, known, tried))
-    decision = decide(Problem.of(box, _cleared(goal, box, known, tried), known), seconds=seconds, lemmas=lemmas)
+    goal, *helping = (_cleared(r, box, known, tried) for r in (goal, *helping))
+    decision = decide(Problem.of(box, goal, known), seconds=seconds, lemmas=helping)
     return decision, [*tried, *decision.attempts]
 
 
@@ -215,9 +283,7 @@ def tighter(found: Bound | Stability, condition: Any) -> Claim:
     smaller = {g: sympy.Symbol(f"{g.name}_less", positive=True) for g in used}
     on = ends_domain(found, condition).given(*conjuncts(condition))
     tops = found.setting.ranges.tops
-    on = on.joined(
-        {smaller[g]: (tops[g], 1) for g in used}, *((smaller[g], "<=", g) for g in used)
-    )
+    on = on.joined({smaller[g]: (tops[g], 1) for g in used}, *((smaller[g], "<=", g) for g in used))
     return implies(
         "any-upper-ends",
         "the engine's condition at some upper ends of gates ⇒ at all smaller ones",

@@ -1,4 +1,4 @@
-"""Random weight sets, and how many of them two conditions certify.
+"""Random weight sets, and which of them a published condition certifies.
 
 Entries are uniform on ±a, with one a for all sets: the one at which the published condition certifies about a
 quarter (conditions only get worse as weights grow).
@@ -6,8 +6,7 @@ quarter (conditions only get worse as weights grow).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from derive.bounds.setting import Setting
 from derive.bounds.symbols import norm_symbol
 from derive.cell import Cell
 from derive.symbols import Activated, Linear, Parameter
-from derive.theorems.theorem import Comparison
 
 Array = np.ndarray[Any, Any]
 Params = Mapping[str, Array]
@@ -31,9 +29,9 @@ QUARTER = 0.25
 class Published:
     """A published condition that can be put to numbers.
 
-    ``condition`` is in the symbols of norms and of the ``setting``'s upper ends of gates, in the norm that the
-    setting is for.  As papers have it, a gate's upper end is φ(‖[W U b]‖), all that it reads side by side and
-    at most 1 in size.
+    ``condition`` is in the symbols of norms and of the ``setting``'s upper ends of gates, in the norm that
+    the setting is for.  As papers have it, a gate's upper end is φ(‖[W U b]‖): all that it reads,
+    at most 1 in size, side by side.
     """
 
     cell: Cell
@@ -50,7 +48,9 @@ class Published:
     def _numbers(self, params: Params) -> dict[sympy.Symbol, Array]:
         env = {norm_symbol(name): _norm(p, self.setting.ranges.norm) for name, p in params.items()}
         ranges = self.setting.ranges
-        ends = {ranges(v).high: v for v in self.cell.equations if isinstance(self.cell.equations[v], Activated)}
+        ends = {
+            ranges(v).high: v for v in self.cell.equations if isinstance(self.cell.equations[v], Activated)
+        }
         for symbol, meaning in ranges.gate_bounds.items():
             if symbol in ends:
                 env[symbol] = _upper_end(self.cell.equations[ends[symbol]], params)
@@ -89,36 +89,11 @@ def scaled(published: Published, unit: Params) -> dict[str, Array]:
         middle = (low + high) / 2
         certified = published.certifies({name: middle * p for name, p in unit.items()}).mean()
         low, high = (middle, high) if certified > QUARTER else (low, middle)
-    return {name: low * p for name, p in unit.items()}
+    size = round(high, 4)  # not to the last digit: no set is to lie on the very edge of the condition
+    return {name: size * p for name, p in unit.items()}
 
 
 def each(params: Params) -> Iterator[dict[str, Array]]:
     """The weight sets one by one."""
     for k in range(len(next(iter(params.values())))):
         yield {name: p[k] for name, p in params.items()}
-
-
-def compared(
-    published: Published, holds: Callable[[Params], bool], samples: int, seed: int
-) -> Comparison:
-    """How many of ``samples`` weight sets the published condition certifies, and how many ``holds`` does."""
-    start = time.perf_counter()
-    params = scaled(published, draw(published.cell, samples, seed))
-    theirs = published.certifies(params)
-    ours = np.array([holds(p) for p in each(params)])
-    took = time.perf_counter() - start
-    return Comparison(samples, int(theirs.sum()), int(ours.sum()), int((theirs & ~ours).sum()), took)
-
-
-def certified(published: Published, holds: Callable[[Params], bool], sets: int, seed: int) -> Iterator[Params]:
-    """``sets`` weight sets that the engine certifies, those first that the published condition does not."""
-    pool = scaled(published, draw(published.cell, 4 * sets, seed))
-    theirs = published.certifies(pool)
-    order = np.argsort(theirs, kind="stable")
-    given = 0
-    for params in each({name: p[order] for name, p in pool.items()}):
-        if given < sets and holds(params):
-            given += 1
-            yield params
-
-
