@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,8 +41,11 @@ class Multiplier:
     covers: dict[str, tuple[Path, ...]]
 
 
-def multipliers(problem: Problem) -> Multiplier | None:
-    """Look for a multiplier that proves the conclusion; None where the small search finds none."""
+def multipliers(problem: Problem, until: float = math.inf) -> Multiplier | None:
+    """Look for a multiplier that proves the conclusion; None where the small search finds none.
+
+    It gives up when the clock (``time.monotonic``) says ``until``.
+    """
     if problem.conclusion.op == "==" or bounded(problem) is None:
         return None
     finite = [i for i in problem.used() if None not in problem.variables[i]]
@@ -51,6 +55,8 @@ def multipliers(problem: Problem) -> Multiplier | None:
         [(None, ())], itertools.product(range(len(problem.hypotheses)), products)
     )
     for hypothesis, factors in choices:
+        if time.monotonic() > until:
+            return None
         scale = Fraction(0) if hypothesis is None else _scale(problem, hypothesis, factors)
         found = _covers(problem, hypothesis, factors, scale) if scale is not None else None
         if found is not None:
