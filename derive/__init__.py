@@ -4,10 +4,15 @@ from sympy import Rational
 
 from derive.activations import ACTIVATIONS, Activation, hard_sigmoid, identity, relu, sigmoid, softsign, tanh
 from derive.bounds import Bound, bound, growth, invariant_boxes
+from derive.bounds.stability import stability
 from derive.calculus import Jacobian, jacobian, k_step_jacobian, step_jacobian
 from derive.catalogue import catalogue, cell, published
 from derive.cell import Cell
 from derive.claim import Claim
+from derive.claims import recheck_certificate
+from derive.claims.bounded import stays_in
+from derive.claims.carry import carries_at
+from derive.claims.linear import is_linear_recurrence
 from derive.derivation import Derivation, derivation
 from derive.dynamics import (
     Equilibrium,
@@ -88,6 +93,7 @@ __all__ = [
     "affine_parameters",
     "apply",
     "bound",
+    "carries_at",
     "catalogue",
     "cell",
     "derivation",
@@ -101,6 +107,7 @@ __all__ = [
     "identity",
     "initial_scales",
     "invariant_boxes",
+    "is_linear_recurrence",
     "jacobian",
     "jacobian_shares",
     "k_step_jacobian",
@@ -110,9 +117,12 @@ __all__ = [
     "path",
     "prove",
     "published",
+    "recheck_certificate",
     "relu",
     "sigmoid",
     "softsign",
+    "stability",
+    "stays_in",
     "step_jacobian",
     "tanh",
     "variance",

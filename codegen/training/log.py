@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,6 +56,7 @@ class EpochReport:
         valid: with the weights at the end of the epoch.
         tokens_per_second: of training, validation and checkpoints not counted.
         best: whether the validation loss is below that of every earlier epoch.
+        measured: what `train(…, measure=…)` found with those weights, by name; None for what is not finite.
     """
 
     epoch: int
@@ -64,6 +66,7 @@ class EpochReport:
     tokens_per_second: float
     seconds: float
     best: bool
+    measured: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
         """The line of the log; `from_record` reads it back."""
@@ -76,6 +79,7 @@ class EpochReport:
             "tokens_per_second": self.tokens_per_second,
             "seconds": self.seconds,
             "best": self.best,
+            **self.measured,
         }
 
     @classmethod
@@ -85,7 +89,18 @@ class EpochReport:
             train=Loss(record["train_article"], record["train_batches"]),
             valid=Loss(record["valid_article"], record["valid_batches"]),
             **{key: record[key] for key in ("epoch", "max_state", "tokens_per_second", "seconds", "best")},
+            measured={key: value for key, value in record.items() if key not in _EPOCH_KEYS},
         )
+
+
+_EPOCH_KEYS = {
+    *("event", "epoch", "max_state", "tokens_per_second", "seconds", "best"),
+    *(
+        f"{split}_{unit}"
+        for split in ("train", "valid")
+        for unit in ("article", "batches", "nats", "perplexity")
+    ),
+}
 
 
 def _loss_record(split: str, loss: Loss) -> dict[str, float | int | None]:

@@ -24,7 +24,7 @@ from codegen.training.interrupt import deferred_interrupt
 from codegen.training.log import EpochReport, StepReport
 from codegen.training.model import LanguageModel
 from codegen.training.rng import seeded
-from codegen.training.run import BEST, Run
+from codegen.training.run import BEST, Measure, Run
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def train(
     *,
     on_step: Callable[[StepReport], None] | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    measure: Measure | None = None,
     resume: bool = True,
 ) -> TrainingResult:
     """Initialize `model` from the seed and train it, or go on from the checkpoint in `run_dir`.
@@ -64,6 +65,8 @@ def train(
     Args:
         model: on the device and in the precision to train in.
         on_step, on_epoch: told of each step and each epoch.
+        measure: numbers by name to log with each epoch, computed from the model as it is at the epoch's end,
+            which it must leave as it is: such as a bound of the Jacobian.
         resume: False discards the run in `run_dir`, if any, and starts over.
 
     Raises:
@@ -87,6 +90,7 @@ def train(
             interrupted=interrupted,
             on_step=on_step or _ignore,
             on_epoch=on_epoch or _ignore,
+            measure=measure,
         )
         with run.open_log(resume=resume):
             while not run.progress.finished:

@@ -12,11 +12,14 @@ from codegen.training.log import EpochReport, StepReport
 
 def epoch_line(report: EpochReport) -> str:
     """An epoch on one line: the validation loss in the article's unit, nats and perplexity; the speed."""
+    measured = "".join(
+        f"  {name} {'∞' if value is None else f'{value:.4g}'}" for name, value in report.measured.items()
+    )
     return (
         f"epoch {report.epoch:2}  valid {report.valid.article:7.2f} (sum over {report.valid.batches} batches)"
         f"  {report.valid.nats:.4f} nats/word  perplexity {report.valid.perplexity:.2f}"
         f"  train {report.train.nats:.4f} nats/word  max|state| {report.max_state:.3g}"
-        f"  {report.tokens_per_second:,.0f} tokens/s{'  best' if report.best else ''}"
+        f"  {report.tokens_per_second:,.0f} tokens/s{measured}{'  best' if report.best else ''}"
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from codegen.training.initialization import initialize
 from codegen.training.log import EpochReport, RunLog, StepReport
 from codegen.training.model import LanguageModel, State, detach, largest
 
+Measure: TypeAlias = Callable[[LanguageModel], Mapping[str, float]]
 CONFIG, LOG, LAST, BEST = "config.json", "log.jsonl", "last.safetensors", "best.safetensors"
 
 
@@ -40,6 +41,7 @@ class Run:
     Args:
         interrupted: whether to save and stop, asked after each step and each validation batch.
         on_step, on_epoch: told of each step and each epoch.
+        measure: numbers to log with each epoch, from the model as it then is.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class Run:
         interrupted: Callable[[], bool],
         on_step: Callable[[StepReport], None],
         on_epoch: Callable[[EpochReport], None],
+        measure: Measure | None = None,
     ) -> None:
         self.model, self.config, self.directory = model, config, directory
         self.interrupted, self.on_step, self.on_epoch = interrupted, on_step, on_epoch
+        self.measure = measure
         device = model.decoder.weight.device
         fused = device.type in ("cpu", "cuda")  # one pass over the weights instead of several
         self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=fused)
@@ -156,6 +160,7 @@ class Run:
             tokens_per_second=self.steps * config.batch_size * config.bptt / progress.train_seconds,
             seconds=progress.seconds,
             best=all(valid.article < loss for loss in earlier),
+            measured=self._measured(),
         )
         if report.best:
             save_weights(self.directory / BEST, self.model)
@@ -170,6 +175,11 @@ class Run:
         )
         self._save()
         self.on_epoch(report)
+
+    def _measured(self) -> dict[str, float | None]:
+        """JSON has no infinity."""
+        found = {} if self.measure is None else self.measure(self.model)
+        return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
     def _save(self) -> None:
         self._drain()

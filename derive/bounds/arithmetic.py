@@ -95,6 +95,8 @@ class Balls(Arithmetic):
     def number(self, value: sympy.Expr) -> Any:
         if value.is_Rational:
             return self._arb(balls.flint().fmpq(int(value.p), int(value.q)))
+        if value.is_infinite:
+            return self._arb(float(value))
         digits = value.evalf(40)
         return self._arb(str(digits)) + self._arb(0, 1e-30) * (1 + abs(float(digits)))
 

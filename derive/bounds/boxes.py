@@ -117,7 +117,7 @@ def _solve(
     box: Mapping[Quantity, Interval],
     unknown: list[State],
 ) -> dict[Quantity, Interval]:
-    """Symmetric intervals that the weights keep: searched in floats from below, checked in ``numbers``."""
+    """Symmetric intervals that the weights keep: searched in floats, checked in ``numbers``."""
     if not unknown:
         return {}
     if isinstance(numbers, Floats):
@@ -125,22 +125,42 @@ def _solve(
     else:
         low_high = {q: (numbers.above(-i.low), numbers.above(i.high)) for q, i in box.items()}
         known = {q: Interval(-low, high) for q, (low, high) in low_high.items()}
-    limits = {s: np.zeros(sizes[s.axes[0]]) for s in unknown}
-    for _ in range(MOST_ROUNDS):
-        raised = _raised(cell, params, sizes, known, limits, unknown)
-        if raised is None:
-            return {}
-        settled = all((raised[s] <= limits[s] * (1 + 1e-9)).all() for s in unknown)
-        limits = raised
-        if settled:
-            break
-    inflated = {s.prev: _around(s, limit * (1 + 1e-6) + 1e-12, sizes, numbers) for s, limit in limits.items()}
+    for start in (0.0, np.inf):  # from above there is an end where from below it is too far, or far away
+        limits = {s: np.full(sizes[s.axes[0]], start) for s in unknown}
+        for _ in range(MOST_ROUNDS):
+            following = _following(cell, params, sizes, known, limits, unknown)
+            if following is None:
+                break
+            settled = all(np.allclose(following[s], limits[s], rtol=1e-9, atol=0.0) for s in unknown)
+            limits = following
+            if settled:
+                break
+        kept = _kept(cell, params, numbers, sizes, box, limits)
+        if kept:
+            return kept
+    return {}
+
+
+def _kept(
+    cell: Cell,
+    params: Mapping[str, Any],
+    numbers: Arithmetic,
+    sizes: Mapping[str, int],
+    box: Mapping[Quantity, Interval],
+    limits: Mapping[State, Array],
+) -> dict[Quantity, Interval]:
+    """The symmetric intervals, a little larger, if a step does not lead out of them; else none."""
+    if not all(np.isfinite(limit).all() for limit in limits.values()):
+        return {}
+    inflated: dict[Quantity, Interval] = {
+        s.prev: _around(s, limit * (1 + 1e-6) + 1e-12, sizes, numbers) for s, limit in limits.items()
+    }
     check = Intervals(cell, numbers, params, {**box, **inflated}, sizes)
-    kept = all(bool((check.magnitude(s) <= inflated[s.prev].high).all()) for s in unknown)
-    return dict(inflated) if kept else {}
+    kept = all(bool((check.magnitude(s) <= inflated[s.prev].high).all()) for s in limits)
+    return inflated if kept else {}
 
 
-def _raised(
+def _following(
     cell: Cell,
     params: Mapping[str, Any],
     sizes: Mapping[str, int],
@@ -152,7 +172,7 @@ def _raised(
     floats = Floats()
     now = {s.prev: Interval(-limit, limit) for s, limit in limits.items()}
     found = Intervals(cell, floats, params, {**known, **now}, sizes)
-    raised = {}
+    following = {}
     for state in unknown:
         size = (sizes[state.axes[0]],)
         memory = write(cell, state)
@@ -166,5 +186,5 @@ def _raised(
             limit = np.broadcast_to(found.magnitude(state), size)
         if not np.isfinite(limit).all() or limit.max(initial=0) > 1e9:
             return None
-        raised[state] = np.maximum(limit, limits[state])
-    return raised
+        following[state] = limit
+    return following

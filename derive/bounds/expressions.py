@@ -53,7 +53,7 @@ class Supremum(sympy.Expr):
         return True  # bodies are sums of magnitudes
 
     def _number(self) -> sympy.Expr:
-        if self.body in (sympy.oo, sympy.nan) or any(e.is_infinite for _, *ends in self.limits for e in ends):
+        if self.has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
             return sympy.oo
         bars = sorted(self.body.atoms(sympy.Abs), key=str)
         patterns = product((1, -1), repeat=len(bars))  # |p| is the greater of p and -p, and only ever adds

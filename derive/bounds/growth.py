@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 import sympy
+from sympy import oo
 
 from derive.activations import a
 from derive.bounds.invariant import StateBox, invariant_boxes
@@ -102,7 +103,7 @@ def _one(cell: Cell, box: StateBox, magnitude: _Magnitudes) -> Growth:
 def _majorant(cell: Cell, expr: sympy.Expr, magnitude: _Magnitudes) -> _Majorant | None:
     """None where something grows faster than its arguments (products of two states)."""
     bound = magnitude(expr)
-    if bound.is_finite is not False:
+    if not bound.has(oo):
         return _Majorant({}, bound)
     if isinstance(expr, Previous):
         return _Majorant({expr.label: sympy.S.One}, sympy.S.Zero)
@@ -130,7 +131,7 @@ def _majorant(cell: Cell, expr: sympy.Expr, magnitude: _Magnitudes) -> _Majorant
 def _product(cell: Cell, expr: sympy.Expr, magnitude: _Magnitudes) -> _Majorant | None:
     """One factor may grow; the others are bounded."""
     bounds = {arg: magnitude(arg) for arg in expr.args}
-    grows = [arg for arg, bound in bounds.items() if bound.is_finite is False]
+    grows = [arg for arg, bound in bounds.items() if bound.has(oo)]
     inner = _majorant(cell, grows[0], magnitude) if len(grows) == 1 else None
     if inner is None:
         return None

@@ -14,7 +14,6 @@ from derive.bounds.arithmetic import Arithmetic, Array, Floats
 from derive.cell import Cell
 from derive.symbols import Activated, Input, Linear, MeanMap, Parameter, Previous, Quantity, State, Vector
 
-
 TOLERANCE = 1e-4
 """How far above a supremum a bound may lie, relative to the larger of it and 1."""
 
@@ -48,7 +47,8 @@ class Intervals:
 
     def __call__(self, expr: sympy.Expr) -> Interval:
         if expr not in self._known:
-            self._known[expr] = self._interval(expr)
+            found = self._interval(expr)
+            self._known[expr] = Interval(_or(found.low, -np.inf), _or(found.high, np.inf))
         return self._known[expr]
 
     def in_floats(self) -> Intervals:
@@ -159,7 +159,7 @@ class Intervals:
 
     def _declared(self, phi: Activation, like: Interval) -> Interval:
         low, high = (
-            self.numbers.array(np.full(like.low.shape, float(end))) for end in (phi.range.inf, phi.range.sup)
+            np.full(like.low.shape, self.numbers.number(end)) for end in (phi.range.inf, phi.range.sup)
         )
         return Interval(low, high)
 
@@ -179,25 +179,15 @@ class Intervals:
                 size = self.numbers.greatest(abs(base.low), abs(base.high))
                 return Interval(floor, _whole_power(size, int(exponent)))
             return result
-        low = self._positive_floor(expr.base, base)
-        if low is None:
+        if not (base.low > 0).all():
             everything = self.numbers.array(np.full(base.low.shape, np.inf))
             return Interval(-everything, everything)
-        ends = [self._root(end, exponent) for end in (low, base.high)]
+        ends = [self._root(end, exponent) for end in (base.low, base.high)]
         return Interval(*(ends if exponent > 0 else reversed(ends)))
 
-    def _positive_floor(self, expr: sympy.Expr, base: Interval) -> Array | None:
-        """A lower bound above 0: the constant added to means of squares, or the interval's own end."""
-        constant = sympy.Add(*(t for t in sympy.Add.make_args(expr) if t.is_number))
-        rest = expr - constant
-        means = isinstance(rest, Linear) and isinstance(rest.map, MeanMap) and rest.vector.is_Pow
-        if means and rest.vector.exp % 2 == 0 and constant > 0:
-            return self.numbers.array(np.full(base.low.shape, float(constant)))
-        return base.low if bool((base.low > 0).all()) else None
-
     def _root(self, end: Array, exponent: sympy.Rational) -> Array:
-        result = end**0.5 if exponent.q == 2 else end ** float(sympy.Rational(1, exponent.q))
-        result = _whole_power(result, abs(int(exponent.p)))
+        root = end ** self.numbers.number(sympy.Rational(1, exponent.q))
+        result = _whole_power(root, abs(int(exponent.p)))
         return result if exponent > 0 else np.asarray(1 / result)
 
 
@@ -212,3 +202,13 @@ def _is_infinite(values: Array) -> Array:
     if values.dtype != object:
         return np.isinf(values)
     return np.array([not v.is_finite() for v in values.flat], dtype=bool).reshape(values.shape)
+
+
+def _or(values: Array, otherwise: float) -> Array:
+    """The values, and ``otherwise`` for balls that say nothing: 0 · ∞ with 0 not exactly 0."""
+    if values.dtype != object or not (infinite := _is_infinite(values)).any():
+        return values
+    unknown = infinite & np.array([not abs(v) == np.inf for v in values.flat], dtype=bool).reshape(
+        values.shape
+    )
+    return np.where(unknown, type(values.flat[0])(otherwise), values)

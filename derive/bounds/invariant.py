@@ -25,6 +25,8 @@ from derive.symbols import Activated, Previous, Quantity, State, Vector, substit
 
 MOST_ROUNDS = 40
 """Changes of the active inequalities before a state is left without a box."""
+MOST_PASSES = 4
+"""Over the states; h = tanh(c), c = tanh(h) would shrink for ever: tanh(1), tanh(tanh(1)), …"""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ def invariant_boxes(cell: Cell) -> tuple[StateBox, ...]:
     Independent of weights and input: gates and candidates have the ranges that their activations declare.
     """
     box: dict[Quantity, Range] = {s.prev: EVERYTHING for s in states(cell)}
-    while True:
+    found: dict[Quantity, StateBox] = {}
+    for _ in range(MOST_PASSES):  # every pass gives an inductive box within the last one
         found = {s.prev: _one(cell, s, box) for s in states(cell)}
         new = {past: f.range for past, f in found.items()}
         if new == box:
-            return tuple(found[s.prev] for s in states(cell))
+            break
         box = new
+    return tuple(found[s.prev] for s in states(cell))
 
 
 def _one(cell: Cell, state: State, box: Mapping[Quantity, Range]) -> StateBox:

@@ -22,11 +22,18 @@ def spectral_norm(matrix: Array) -> float:
     m = np.asarray(matrix, dtype=np.float64)
     if not m.size or not m.any():
         return 0.0
+    if not np.isfinite(m).all():
+        return float(np.inf)
+    scale = 2.0 ** np.floor(np.log2(np.abs(m).max()))  # a power of two is exact, and keeps off underflow
+    return float(np.nextafter(_norm(m / scale) * scale, np.inf))
+
+
+def _norm(m: Array) -> float:
+    """The bound for a matrix whose largest entry is between 1 and 2."""
     if min(m.shape) == 1:
-        return float(np.nextafter(np.sqrt((m**2).sum()) * (1 + (m.size + 4) * UNIT), np.inf))
-    # zero rows or columns make it square; a power of two is exact, and keeps products from underflow
-    side, scale = max(m.shape), 2.0 ** np.floor(np.log2(np.abs(m).max()))
-    m = np.pad(m / scale, ((0, side - m.shape[0]), (0, side - m.shape[1])))
+        return float(np.sqrt((m**2).sum()) * (1 + (m.size + 4) * UNIT))
+    side = max(m.shape)  # zero rows or columns make it square
+    m = np.pad(m, ((0, side - m.shape[0]), (0, side - m.shape[1])))
     u, _, vt = np.linalg.svd(m)
     inner, inner_error = _product(u.T, m)
     e, e_error = _product(inner, vt.T)
@@ -38,9 +45,18 @@ def spectral_norm(matrix: Array) -> float:
     around = np.sqrt(rest.sum(axis=0).max() * rest.sum(axis=1).max())
     defects = [_defect(u), _defect(vt.T)]
     if max(defects) >= 1:
-        return float(np.sqrt(np.abs(m).sum(axis=0).max() * np.abs(m).sum(axis=1).max()) * scale * (1 + 1e-10))
+        return float(np.sqrt(np.abs(m).sum(axis=0).max() * np.abs(m).sum(axis=1).max()) * (1 + 1e-10))
     bound = (diagonal.max() + around) / np.sqrt((1 - defects[0]) * (1 - defects[1]))
-    return float(bound * (1 + 1e-12 + 8 * k * UNIT) * scale)
+    return float(bound * (1 + 1e-12 + 8 * k * UNIT))
+
+
+def radius_below_one(blocks: Array) -> bool:
+    """Whether a matrix N ≥ 0 is shown to have a spectral radius below 1: N x < x for some x > 0 (Collatz)."""
+    try:
+        x = np.linalg.solve(np.eye(len(blocks)) - blocks, np.ones(len(blocks)))
+    except np.linalg.LinAlgError:
+        return False
+    return bool((x > 0).all() and (blocks @ x * (1 + 2 * len(x) * UNIT) < x * (1 - 2 * UNIT)).all())
 
 
 def _gamma(k: int) -> float:

@@ -60,7 +60,8 @@ def _profile(cell: Cell, coefficients: tuple[sympy.Expr, ...], squares: tuple[sy
         factors = sympy.Mul.make_args(polynomial.xreplace(plain))
         product = sympy.Mul(*(_magnitude(f, nodes, free) for f in factors))
         terms.append(weight * product)
-    body, absolute = _without_signs(sympy.Add(*terms), list(nodes))
+    mirrored = {v: (r := free(node)).low == -r.high for v, node in nodes.items()}
+    body, absolute = _without_signs(sympy.Add(*terms), mirrored)
     if squares:
         parts = ((w, p, body.coeff(w)) for w, p in zip(weights, powers, strict=True))
         body = sympy.Add(*(w * part**p for w, p, part in parts))
@@ -99,22 +100,24 @@ def _magnitude(factor: sympy.Expr, nodes: Mapping[sympy.Symbol, sympy.Expr], fre
     return sympy.Abs(base) ** exponent
 
 
-def _without_signs(body: sympy.Expr, variables: list[sympy.Symbol]) -> tuple[sympy.Expr, set[sympy.Symbol]]:
+def _without_signs(
+    body: sympy.Expr, mirrored: Mapping[sympy.Symbol, bool]
+) -> tuple[sympy.Expr, set[sympy.Symbol]]:
     """The body with |v| for v where only the size of v matters, and the variables for which it is so.
 
     |α v + r| is at most |α| |v| + |r|, and this is the supremum over both signs of v where v occurs otherwise
-    only as |v| or in even powers.
+    only as |v| or in even powers; ``mirrored`` says which variables have both signs.
     """
     absolute: set[sympy.Symbol] = set()
-    for variable in variables:
-        even = _even(body, variable)
+    for variable, both_signs in mirrored.items():
+        even = _even(body, variable, both_signs)
         if even is not None:
             body = even
             absolute.add(variable)
     return body, absolute
 
 
-def _even(body: sympy.Expr, v: sympy.Symbol) -> sympy.Expr | None:
+def _even(body: sympy.Expr, v: sympy.Symbol, both_signs: bool) -> sympy.Expr | None:
     """The body in terms of |v|, written v; None where its sign matters elsewhere than in one sum's bars."""
     bars = {node for node in body.atoms(sympy.Abs) if node.has(v)}
     replaced: dict[sympy.Expr, sympy.Expr] = {}
@@ -127,7 +130,7 @@ def _even(body: sympy.Expr, v: sympy.Symbol) -> sympy.Expr | None:
             return None
         replaced[node] = abs(slope) * size + (sympy.Abs(rest) if rest != 0 else 0)
     sums = [n for n in bars if sympy.expand(n.args[0]).is_Add]
-    if len(sums) > 1:  # the sign that aligns one sum may not align the other
+    if len(sums) > both_signs:  # the sign that aligns one sum may not align the other
         return None
     result = body.xreplace(replaced)
     result = result.replace(lambda e: e.is_Pow and e.base == v and e.exp.is_even, lambda e: size**e.exp)

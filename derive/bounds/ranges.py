@@ -60,7 +60,7 @@ class Range:
 
     @property
     def is_finite(self) -> bool:
-        return not (self.low.has(oo) or self.high.has(oo))
+        return not (self.low.has(oo, -oo) or self.high.has(oo, -oo))
 
     def __add__(self, other: Range) -> Range:
         return Range(self.low + other.low, self.high + other.high, self.is_positive and other.is_positive)
@@ -106,7 +106,9 @@ class Ranges:
     settled: frozenset[sympy.Symbol] = frozenset()
     """Ends that were named before the box was known; they hold in it, and the box is written in them."""
     tops: dict[sympy.Symbol, sympy.Expr] = field(default_factory=dict)
-    """The least value that each of these symbols can have: φ(0), the centre of the range."""
+    """Ends of ranges within [-1, 1] → the least value that they can have: φ(0), the centre; at most 1."""
+    attained: set[sympy.Symbol] = field(default_factory=set)
+    """Those of ``tops`` that can be 1: hard σ reaches its end, σ does not."""
     _known: dict[sympy.Expr, Range] = field(default_factory=dict)
 
     def __call__(self, expr: sympy.Expr) -> Range:
@@ -163,7 +165,10 @@ class Ranges:
         if not declared.is_finite and _value(phi, a) == a:
             return inner
         top = self._gate_bound(name, _value(phi, inner.high))
-        self.tops[top] = reflection / 2
+        if declared.low >= -1 and declared.high <= 1:
+            self.tops[top] = reflection / 2
+            if not phi.range.right_open:
+                self.attained.add(top)
         return Range(reflection - top, top, positive=bool(declared.low.is_nonnegative))
 
     def _half_line(self, phi: Activation, inner: Range, declared: Range) -> Range:

@@ -40,7 +40,7 @@ def setting(cell: Cell, norm: Any, states: Limits, inputs: Limits) -> Setting:
     limits = named_limits(cell, inputs, cell.inputs, "inputs")
     given = named_limits(cell, states, cell.states, "states")
     box: dict[Quantity, Range] = {cell.symbols[x]: symmetric(_exact(limit)) for x, limit in limits.items()}
-    notes = [f"|{typeset(x)}| ≤ {typeset_bound(sympy.sympify(limit))}" for x, limit in limits.items()]
+    notes = [f"|{typeset(x)}| ≤ {typeset_bound(_exact(limit))}" for x, limit in limits.items()]
     notes += [f"any {typeset(x)}" for x in cell.inputs if x not in limits]
     unknown: list[State] = []
     inductive: set[str] = set()
@@ -70,7 +70,7 @@ def setting(cell: Cell, norm: Any, states: Limits, inputs: Limits) -> Setting:
     stays = not given and not symbols
     ranges = Ranges(cell, box, norm, frozenset(inductive) if stays else frozenset())
     if solved:
-        ranges.gate_bounds, ranges.tops = before.gate_bounds, before.tops
+        ranges.gate_bounds, ranges.tops, ranges.attained = before.gate_bounds, before.tops, before.attained
         ranges.settled = frozenset(before.gate_bounds)
     return Setting(ranges, symbols, tuple(notes), states, inputs)
 
@@ -81,7 +81,8 @@ def _solved(cell: Cell, state: State, ranges: Ranges) -> Range | None:
     if memory.site != state or not memory.is_incremental:
         return None
     carry, increment = ranges(memory.carry), ranges(memory.increment).magnitude
-    if carry.magnitude not in ranges.gate_bounds or not carry.positive or increment.has(sympy.oo):
+    below_one = carry.magnitude in ranges.tops.keys() - ranges.attained
+    if not below_one or not carry.positive or increment.has(sympy.oo):
         return None
     return symmetric(increment / (1 - carry.magnitude))
 

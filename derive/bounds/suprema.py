@@ -67,7 +67,8 @@ class _Term:
 @lru_cache(maxsize=4096)
 def suprema(profile: Profile) -> Suprema:
     """The supremum of a profile's body, taken apart."""
-    terms = [term for product in sympy.Add.make_args(profile.body) for term in _terms(product, profile)]
+    products = sympy.Add.make_args(profile.body) if profile.body != 0 else ()
+    terms = [term for product in products for term in _terms(product, profile)]
     return _apart(terms, profile.signed)
 
 
@@ -95,7 +96,8 @@ def _all_positive(total: sympy.Expr, signed: frozenset[sympy.Symbol]) -> bool:
     """
     if total.free_symbols & signed:
         return False
-    return all(c > 0 and not m.atoms(sympy.Abs) for m, c in total.as_coefficients_dict().items())
+    monomials = sympy.expand(total).as_coefficients_dict()
+    return all(c > 0 and not m.atoms(sympy.Abs) for m, c in monomials.items())
 
 
 def _apart(terms: list[_Term], signed: frozenset[sympy.Symbol]) -> Suprema:

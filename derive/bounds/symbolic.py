@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -131,7 +131,7 @@ def _size(part: sympy.Expr, box: Box, tops: Mapping[sympy.Symbol, sympy.Expr]) -
     """sup |part|."""
     middle = part.xreplace({v: _middle(box[v]) for v in part.free_symbols})
     oriented = -part if middle.is_negative else part
-    if part.atoms(sympy.Abs) or _keeps_its_sign(oriented, box):
+    if part.atoms(sympy.Abs) or _keeps_its_sign(oriented, box, tops):
         return _factor_supremum(oriented, box, tops)
     both = [_factor_supremum(p, box, tops) for p in (part, -part)]
     return greatest(both, tops)
@@ -144,7 +144,7 @@ def _middle(interval: Range) -> sympy.Expr:
     return sympy.Rational(1, 2) if interval.is_positive else sympy.Rational(1, 3)
 
 
-def _keeps_its_sign(part: sympy.Expr, box: Box) -> bool:
+def _keeps_its_sign(part: sympy.Expr, box: Box, tops: Collection[sympy.Symbol]) -> bool:
     """Whether a polynomial that is positive somewhere on the box is non-negative on all of it."""
     variables = part.free_symbols
     if all(box[v].is_positive for v in variables) and all(
@@ -154,15 +154,11 @@ def _keeps_its_sign(part: sympy.Expr, box: Box) -> bool:
     if len(variables) != 1:
         return False
     (v,) = variables
-    outer = (
-        box[v]
-        if box[v].is_number
-        else Range(sympy.S.Zero if box[v].is_positive else -sympy.S.One, sympy.S.One)
-    )
+    high = box[v].high if box[v].is_number else sympy.S.One if box[v].high in tops else sympy.oo
+    low = box[v].low if box[v].is_number else sympy.S.Zero if box[v].is_positive else -high
     roots = sympy.real_roots(sympy.Poly(part, v))
-    return not any(
-        roots.count(r) % 2 and (r - outer.low).is_positive and (outer.high - r).is_positive for r in roots
-    )
+    inside = (r for r in roots if (r - low).is_extended_positive and (high - r).is_extended_positive)
+    return not any(roots.count(r) % 2 for r in inside)
 
 
 def _factor_supremum(part: sympy.Expr, box: Box, tops: Mapping[sympy.Symbol, sympy.Expr]) -> sympy.Expr:

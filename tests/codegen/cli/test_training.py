@@ -26,6 +26,21 @@ def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "best epoch 1" in capsys.readouterr().out
 
 
+def test_logs_the_bound_beside_the_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the numbers that certify gives for the same weights, in float64."""
+    where = tmp_path / "run"
+    command = ["train", "gru", "--data", "embedded", *TINY, "--log-bound", "--run-dir", str(where)]
+    assert run(command) == 0
+    assert "  bound " in capsys.readouterr().err
+    records = [json.loads(line) for line in (where / "log.jsonl").read_text().splitlines()]
+    (epoch,) = [record for record in records if record["event"] == "epoch"]
+    assert run(["certify", "gru", "--weights", str(where / "best.safetensors"), "--float", "--json"]) == 0
+    certified = json.loads(capsys.readouterr().out)
+    assert epoch["bound"] == pytest.approx(certified["jacobian"], rel=1e-12)
+    assert epoch["rate"] == pytest.approx(certified["rate"], rel=1e-12)
+    assert 0 < epoch["rate"] <= epoch["bound"]
+
+
 def test_memory_sets_the_biases_of_the_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--run-dir", str(tmp_path / "run")]
     command = ["train", "lstm", "--data", "embedded", *TINY, "--memory", "10", "--bias", "b_o=1", *where]

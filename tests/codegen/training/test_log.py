@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ def test_epoch_survives_json() -> None:
     assert EpochReport.from_record(record) == EPOCH
     assert record["valid_nats"] == pytest.approx(1 / 21)
     assert record["valid_perplexity"] == pytest.approx(math.exp(1 / 21))
+
+
+def test_what_was_measured_survives_json() -> None:
+    report = replace(EPOCH, measured={"bound": 2.5, "rate": None})
+    record = json.loads(json.dumps(report.as_record(), allow_nan=False))
+    assert record["bound"] == 2.5
+    assert record["rate"] is None
+    assert EpochReport.from_record(record) == report
+    assert EpochReport.from_record(EPOCH.as_record()).measured == {}
 
 
 def test_infinite_perplexity_is_null() -> None:

@@ -19,6 +19,7 @@ from codegen.training.checkpoint import load_checkpoint
 from codegen.training.data import parse_corpus
 from codegen.training.log import StepReport
 from codegen.training.loop import TrainingResult, train
+from codegen.training.model import LanguageModel
 from codegen.training.run import Run
 from tests.codegen.training.standin import make_config, make_corpus, make_files, make_model, train_slowly
 
@@ -26,10 +27,13 @@ TIMES = ("seconds", "tokens_per_second")
 
 
 def run(
-    directory: Path, on_step: Callable[[StepReport], None] | None = None, **changes: Any
+    directory: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+    measure: Callable[[LanguageModel], dict[str, float]] | None = None,
+    **changes: Any,
 ) -> TrainingResult:
     config, corpus = make_config(**changes), make_corpus()
-    return train(make_model(config, corpus), corpus, config, directory, on_step=on_step)
+    return train(make_model(config, corpus), corpus, config, directory, on_step=on_step, measure=measure)
 
 
 def log_of(directory: Path) -> list[dict[str, Any]]:
@@ -106,6 +110,28 @@ def test_crash_at_a_step(tmp_path: Path, undisturbed: Path, at: tuple[int, int])
     torch.manual_seed(12345)  # what the caller draws in between is no concern
     run(tmp_path)
     assert_same(tmp_path, undisturbed)
+
+
+def test_what_is_measured_is_logged_and_changes_nothing(tmp_path: Path, undisturbed: Path) -> None:
+    """Also across a crash: the epochs before it keep their numbers."""
+
+    def measure(model: LanguageModel) -> dict[str, float]:
+        return {"largest": model.decoder.weight.abs().max().item(), "endless": float("inf")}
+
+    def crash(report: StepReport) -> None:
+        if (report.epoch, report.step) == (3, 5):
+            raise Crash
+
+    with pytest.raises(Crash):
+        run(tmp_path, crash, measure)
+    result = run(tmp_path, measure=measure)
+    lines = log_of(tmp_path)
+    epochs = [line for line in lines if line["event"] == "epoch"]
+    assert [line.pop("endless") for line in epochs] == [None] * 3
+    largest = [line.pop("largest") for line in epochs]
+    assert largest == [report.measured["largest"] for report in result.history]
+    assert largest[-1] == load_file(tmp_path / "last.safetensors")["model.decoder.weight"].abs().max().item()
+    assert lines == log_of(undisturbed)
 
 
 def test_accounting_in_arrears_changes_nothing(
