@@ -41,6 +41,10 @@ class Arithmetic(ABC):
         """φ of every element."""
 
     @abstractmethod
+    def root(self, values: Array) -> Array:
+        """The square root of every element."""
+
+    @abstractmethod
     def product(self, matrix: Array, vector: Array) -> Array:
         """matrix @ vector: (k, l) and (l,)."""
 
@@ -72,6 +76,9 @@ class Floats(Arithmetic):
 
     def apply(self, activation: Activation, argument: Array) -> Array:
         return np.asarray(activation.numpy(argument))
+
+    def root(self, values: Array) -> Array:
+        return np.asarray(np.sqrt(values))
 
     def product(self, matrix: Array, vector: Array) -> Array:
         return np.asarray(matrix @ vector)
@@ -115,6 +122,10 @@ class Balls(Arithmetic):
 
     def apply(self, activation: Activation, argument: Array) -> Array:
         return balls.ball_activation(activation, argument)
+
+    def root(self, values: Array) -> Array:
+        made: Callable[..., Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
+        return np.asarray(made(values), dtype=object)
 
     def product(self, matrix: Array, vector: Array) -> Array:
         if not matrix.size:

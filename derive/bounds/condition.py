@@ -76,7 +76,7 @@ def one_row(cell: Cell, row: Row, symbolic: SymbolicBounds) -> Any:
 def _divided(
     found: Profile, weights: list[sympy.Expr], box: Box, tops: Collection[sympy.Symbol]
 ) -> tuple[sympy.Expr, set[sympy.Expr]]:
-    """Q with 1 - Σ mⱼ |aⱼ| = F (1 - Q) and F > 0 on the box, and the upper ends that must be below 1 for that.
+    """Q with 1 - Σ mⱼ |aⱼ| = F (1 - Q) and F > 0 on the box, and which upper ends must be below 1 for that.
 
     Q is the sum itself where there is no such F.
     """

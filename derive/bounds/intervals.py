@@ -208,7 +208,5 @@ def _or(values: Array, otherwise: float) -> Array:
     """The values, and ``otherwise`` for balls that say nothing: 0 · ∞ with 0 not exactly 0."""
     if values.dtype != object or not (infinite := _is_infinite(values)).any():
         return values
-    unknown = infinite & np.array([not abs(v) == np.inf for v in values.flat], dtype=bool).reshape(
-        values.shape
-    )
-    return np.where(unknown, type(values.flat[0])(otherwise), values)
+    certain = np.array([bool(abs(v) == np.inf) for v in values.flat]).reshape(values.shape)  # nan is not
+    return np.where(infinite & ~certain, type(values.flat[0])(otherwise), values)

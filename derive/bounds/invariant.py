@@ -67,7 +67,8 @@ def invariant_boxes(cell: Cell) -> tuple[StateBox, ...]:
 def _one(cell: Cell, state: State, box: Mapping[Quantity, Range]) -> StateBox:
     past = state.prev
     others: dict[Quantity, Range] = {q: r for q, r in box.items() if q != past}
-    ranges = Ranges(cell, others, norm=None)
+    stay = frozenset(q.label for q, r in others.items() if isinstance(q, Previous) and r.is_finite)
+    ranges = Ranges(cell, others, norm=None, inductive=stay)
     expr = inlined_to_activations(cell, state)
     polynomial, meanings = with_generators(sympy.expand(expr))
     symbols = sorted(polynomial.free_symbols - {past}, key=str)

@@ -14,6 +14,11 @@ from derive.bounds.arithmetic import Arithmetic, Array
 from derive.bounds.suprema import Joint, Scale, Suprema
 from derive.decide.bernstein import from_monomials, maximize
 
+
+LEAST_BOXES, MOST_COEFFICIENTS = 50, 100_000
+"""How many boxes a search may take for one unit, and how many coefficients they may have together."""
+
+
 @dataclass(frozen=True)
 class Ends:
     """The interval of one variable, unit by unit."""
@@ -87,7 +92,9 @@ def _joint(
         coefficients = finite[0].reshape(column) * tensors[0]
         for scale, tensor in zip(finite[1:], tensors[1:], strict=True):
             coefficients = coefficients + scale.reshape(column) * tensor
-        _, upper, _ = maximize(from_monomials(coefficients, lows, highs), tolerance=tolerance)
+        form = from_monomials(coefficients, lows, highs)
+        most = max(LEAST_BOXES, MOST_COEFFICIENTS // form[0].size)
+        _, upper, _ = maximize(form, tolerance=tolerance, most_boxes=most)
         best = upper if best is None else numbers.greatest(best, upper)
     assert best is not None  # there is always a pattern of signs
     return np.where(infinite, numbers.array(np.inf), best)

@@ -24,6 +24,8 @@ from derive.cell import Cell
 from derive.symbols import MeanMap, Previous, Quantity
 
 NEAR, FINE, COARSE = 1e-2, 1e-9, 1e-3
+SHIFT = 0.25
+"""Of the power iteration, relative to the radius."""
 MOST_ITERATIONS = 60
 """Of the power iteration for the weights of a norm; more brings no digit that matters."""
 
@@ -80,8 +82,7 @@ class WeightedBounds:
             least = min(float((above[s] / weights[s]).min()) for s in weights)
             if not np.isfinite(ratio) or least >= 1 + 2 * COARSE:
                 return None
-            top = max(float(a.max()) for a in above.values())
-            weights = {s: np.maximum(a / top, 1e-9) for s, a in above.items()}
+            weights = _next(weights, above, SHIFT)
         return None
 
     def _closely(self, weights: Mapping[str, Array]) -> float:
@@ -106,10 +107,9 @@ class WeightedBounds:
             gained = best - ratio
             if gained > 0:
                 best, chosen = ratio, weights
-            top = max(float(a.max()) for a in above.values())
-            if not np.isfinite(top) or top == 0 or gained < 1e-6 * best:
+            if not np.isfinite(ratio) or ratio == 0 or gained < 1e-6 * best:
                 break
-            weights = {s: np.maximum(a / top, 1e-9) for s, a in above.items()}
+            weights = _next(weights, above, SHIFT * ratio)
         return chosen
 
     def _contraction(self, weights: Mapping[Previous, Array]) -> tuple[float, dict[Previous, Array]]:
@@ -142,7 +142,9 @@ class WeightedBounds:
             return weights[term.column]
         if isinstance(term.map, MeanMap):
             rest = self._row(term.rest, weights, size)
-            return np.broadcast_to(rest.sum() / max(size, 1), (size,))
+            squared = rest * rest if term.root_mean_square else rest
+            mean = np.asarray(squared.sum() / max(size, 1))
+            return np.broadcast_to(self.numbers.root(mean) if term.root_mean_square else mean, (size,))
         rest = self._row(term.rest, weights, self.intervals.sizes[term.map.axes[1]])
         rows = self._applied(self.numbers.magnitude(self.intervals.params[term.map.name]), rest)
         mixed = mixed_rows(self._norms, term, weights)
@@ -156,3 +158,12 @@ class WeightedBounds:
         total = self.numbers.product(matrix, np.where(infinite, self.numbers.array(0.0), rows))
         reached = (np.asarray(matrix != 0, dtype=bool) & infinite).any(axis=1)
         return np.where(reached, self.numbers.array(np.inf), total)
+
+
+def _next(
+    weights: Mapping[Previous, Array], above: Mapping[Previous, Array], shift: float
+) -> dict[Previous, Array]:
+    """One power iteration of N + shift: states that take turns, [[0, W], [V, 0]], would go round with N."""
+    moved = {s: a + shift * weights[s] for s, a in above.items()}
+    top = max(float(a.max()) for a in moved.values())
+    return {s: np.maximum(a / top, 1e-9) for s, a in moved.items()}

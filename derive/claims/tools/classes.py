@@ -21,10 +21,7 @@ def classes(cell: Cell) -> tuple[Growth, ...]:
 
 def _is_plain(found: Growth) -> bool:
     bounds = [found.slope, *(found.ratios or {}).values()]
-    finite = not any(bound.has(sympy.oo, sympy.nan) for bound in bounds)
-    return found.kind == "invariant" or (
-        found.kind != "unknown" and finite and all(_is_rational(b) for b in bounds)
-    )
+    return found.kind == "invariant" or (found.kind != "unknown" and all(map(_is_rational, bounds)))
 
 
 def _is_rational(bound: sympy.Expr) -> bool:

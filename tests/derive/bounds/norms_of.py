@@ -7,7 +7,7 @@ from derive.bounds import Bound
 
 
 def norms_of(found: Bound, params: dict[str, np.ndarray]) -> dict[sympy.Symbol, sympy.Expr]:
-    """The values of the symbols of norms, and of the sizes n and m, for ``xreplace`` (``subs`` is slow here)."""
+    """The values of the symbols of norms and of the sizes n and m, for ``xreplace`` (``subs`` is slow)."""
     values: dict[sympy.Symbol, float] = {}
     for name, symbol in found.norms.items():
         v = params[name]

@@ -13,7 +13,7 @@ from tests.strategies import gated_cells, numbers
 
 
 @given(gated_cells(), st.sampled_from((0.02, 0.1, 0.3)), st.sampled_from((2, "inf")), st.integers(0, 9))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_the_condition_implies_holds(cell: Cell, scale: float, norm: object, seed: int) -> None:
     found = bound(cell, norm, inputs=1)
     params, _, _ = numbers(cell, n=3, m=2, B=None, seed=seed)

@@ -94,6 +94,21 @@ def test_two_states_that_lean_on_each_other() -> None:
     assert box(cell, "h") == (-2, 2)
 
 
+def test_a_state_that_reads_the_new_value_of_another() -> None:
+    """h = o tanh(c) with a coupled c in [-1, 1]: tanh(1), though c as a sum of two products says tanh(2)."""
+    cell = Cell(
+        "coupled",
+        {
+            z: sigmoid(W_z @ h.prev),
+            c: z * c.prev + (1 - z) * tanh(W @ h.prev),
+            h: sigmoid(V @ h.prev) * tanh(c),
+        },
+        states=["h", "c"],
+    )
+    assert float(box(cell, "h")[1]) == pytest.approx(np.tanh(1), abs=2e-6)
+    assert box(cell, "h")[1] >= sympy.tanh(1)
+
+
 def test_what_would_shrink_for_ever_ends() -> None:
     """h = tanh(c), c = tanh(h): every pass takes one more tanh; what is returned is inductive."""
     cell = Cell("mutual", {h: tanh(c.prev), c: tanh(h.prev) * sigmoid(b)}, states=["h", "c"])
@@ -142,23 +157,26 @@ def test_of_gated_cells_exactly(cell: Cell) -> None:
         if found.is_bounded and not isinstance(cell.equations[found.state], Activated):
             if any(not r.is_finite for r in found.generators.values()) or "**" in str(found.next):
                 continue
-            assert corners(found) == (found.range.low, found.range.high)
+            ends = [float(end) for end in corners(found)]
+            assert ends == pytest.approx([float(found.range.low), float(found.range.high)], abs=1e-5)
 
 
 @given(gated_cells())
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_of_gated_cells_by_running(cell: Cell) -> None:
     """Large weights drive gates and candidates to their ends: the box is kept, and 1% less is left."""
     boxes = invariant_boxes(cell)
     low = {b.state.name: float(b.range.low) for b in boxes if b.is_bounded}
     high = {b.state.name: float(b.range.high) for b in boxes if b.is_bounded}
     reached = {name: [0.0, 0.0] for name in low}
-    for seed in range(4):
-        params, inputs, _ = numbers(cell, n=8, T=60, B=None, seed=seed)
+    for seed in range(3):
+        params, inputs, _ = numbers(cell, n=8, T=40, B=None, seed=seed)
         large = {k: 40.0 * v for k, v in params.items()}
         rng = np.random.default_rng(seed)
         state = tuple(
-            rng.choice([low[b.state.name], high[b.state.name]], 8) if b.is_bounded else rng.normal(size=8)
+            rng.choice([low[b.state.name], high[b.state.name]], 8)
+            if b.is_bounded
+            else 1e4 * rng.normal(size=8)
             for b in boxes
         )
         for row in inputs:

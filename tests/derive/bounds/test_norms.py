@@ -140,3 +140,29 @@ def test_a_radius_of_one_and_zero() -> None:
     assert not radius_below_one(np.array([[0.5, 1.0], [0.5, 0.0]]))
     assert radius_below_one(np.zeros((2, 2)))
     assert radius_below_one(np.array([[0.999, 1e6], [0.0, 0.999]]))  # no norm below 1, but a radius
+
+
+@pytest.mark.parametrize("error", [1e-10, 1e-5, 1e-2, 0.5])
+def test_a_poor_decomposition_costs_tightness_and_not_truth(
+    monkeypatch: pytest.MonkeyPatch, error: float
+) -> None:
+    """What the computed factors lack, in angle or in length, is in the bound."""
+    real, rng = np.linalg.svd, np.random.default_rng(1)
+    m = rng.normal(size=(5, 5))
+    true = float(np.linalg.norm(m, 2))
+
+    def turned(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        u, values, vt = real(a)
+        turn, _ = np.linalg.qr(np.eye(5) + error * rng.normal(size=(5, 5)))
+        return u @ turn, values, vt
+
+    def shortened(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        u, values, vt = real(a)
+        return u * (1 - error), values, vt
+
+    for poor in (turned, shortened):
+        monkeypatch.setattr(np.linalg, "svd", poor)
+        found = spectral_norm(m)
+        monkeypatch.setattr(np.linalg, "svd", real)
+        assert found >= true * (1 - 1e-15)
+        assert found <= true * (1 + 20 * error) if error < 0.1 else found <= 20 * true

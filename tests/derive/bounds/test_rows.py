@@ -27,13 +27,20 @@ def number(row: Row, column: Quantity, env: dict[Quantity, np.ndarray], n: int) 
     return total
 
 
+def tamed(row: Row) -> bool:
+    """Whether a normalization's terms were replaced by what bounds them: no longer the Jacobian itself."""
+    return any(t.root_mean_square or (t.rest is not None and tamed(t.rest)) for t in row.terms)
+
+
 def check(cell: Cell) -> None:
     params, inputs, state = numbers(cell, n=3, B=None)
     env = environment(cell, params, inputs[0], state)
     dense = step_jacobian(cell).evaluate(params, inputs[0], state)
     past = [Previous(s, *cell.axes(s)) for s in cell.states]
-    found = np.block([[number(row, q, env, 3) for q in past] for row in state_rows(cell)])
-    np.testing.assert_allclose(found, dense, rtol=1e-10, atol=1e-12)
+    for index, row in enumerate(state_rows(cell)):
+        if not tamed(row):
+            found = np.hstack([number(row, q, env, 3) for q in past])
+            np.testing.assert_allclose(found, dense[3 * index : 3 * index + 3], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", derive.catalogue())
