@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
+import networkx as nx
 import numpy as np
 import sympy
 
@@ -14,9 +15,10 @@ from derive.bounds.arithmetic import Arithmetic, Array
 from derive.bounds.suprema import Joint, Scale, Suprema
 from derive.decide.bernstein import from_monomials, maximize
 
-
 LEAST_BOXES, MOST_COEFFICIENTS = 50, 100_000
 """How many boxes a search may take for one unit, and how many coefficients they may have together."""
+LARGEST = 1_000
+"""Coefficients in one box; with more, terms and factors are maximized one by one: not jointly, but soon."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def _joint(
         for scale in scales[1:]:
             total = total + scale
         return total
+    if _size(joint) > LARGEST and (parts := _split(joint)):
+        return _separately(parts, scales, box, numbers, tolerance)
     infinite = _infinite(joint, scales, box)
     finite = [np.where(infinite, numbers.array(0.0), s) for s in scales]
     lows, highs = (
@@ -98,6 +102,54 @@ def _joint(
         best = upper if best is None else numbers.greatest(best, upper)
     assert best is not None  # there is always a pattern of signs
     return np.where(infinite, numbers.array(np.inf), best)
+
+
+@lru_cache(maxsize=4096)
+def _size(joint: Joint) -> int:
+    """How many coefficients the search works with at once, for one unit and one box."""
+    patterns = _patterns(joint)
+    return len(patterns) * int(np.prod(patterns[0].shape))
+
+
+def _split(joint: Joint) -> list[list[Joint]]:
+    """For every term, factors that share no variable, each as a supremum of its own; empty if it is no less.
+
+    The sum of the products of these is an upper bound: all factors are non-negative.
+    """
+    parts = []
+    for _, polynomial in joint.terms:
+        graph = nx.Graph()
+        for factor in sympy.Mul.make_args(polynomial):
+            graph.add_node(factor)
+            graph.add_edges_from((factor, v) for v in factor.free_symbols if v != factor)
+        groups = [
+            [f for f in sympy.Mul.make_args(polynomial) if f in c] for c in nx.connected_components(graph)
+        ]
+        products = [sympy.Mul(*group) for group in groups if group]
+        parts.append([Joint(_variables(p), ((Scale(sympy.S.One, 0), p),)) for p in products])
+    return parts if len(parts) > 1 or len(parts[0]) > 1 else []
+
+
+def _variables(polynomial: sympy.Expr) -> tuple[sympy.Symbol, ...]:
+    return tuple(sorted(polynomial.free_symbols, key=lambda v: v.name))
+
+
+def _separately(
+    parts: Sequence[Sequence[Joint]],
+    scales: Sequence[Array],
+    box: Mapping[sympy.Symbol, Ends],
+    numbers: Arithmetic,
+    tolerance: float,
+) -> Array:
+    """Σ scale · Π sup, where a joint search would have too many variables."""
+    total = numbers.array(np.zeros(scales[0].shape))
+    one = numbers.array(np.ones(scales[0].shape))
+    for scale, factors in zip(scales, parts, strict=True):
+        value = scale
+        for factor in factors:
+            value = times(value, _joint(factor, [one], box, numbers, tolerance), numbers)
+        total = total + value
+    return total
 
 
 def _infinite(joint: Joint, scales: Sequence[Array], box: Mapping[sympy.Symbol, Ends]) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 
 from derive.anatomy import depends_on, states
-from derive.calculus import jacobian
+from derive.calculus.jacobian import jacobian
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
 from derive.claim import Claim

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from derive.bounds import Bound
+from derive.bounds.norms import radius_below_one
 from derive.bounds.stability import Stability
 from derive.bounds.weighted import WeightedBounds
 from derive.theorems.theorem import Attack, Comparison
@@ -84,6 +85,8 @@ def contracting(found: WeightedBounds, *, two: bool = False) -> Norm | None:
     """
     if not two:
         return found.contracts()
+    blocks = found.block_norms()
+    if not radius_below_one(blocks):
+        return None
     ones = {s: np.ones(found.intervals.sizes[found.cell.axes(s)[0]]) for s in found.cell.states}
-    rate = float(np.abs(np.linalg.eigvals(found.block_norms())).max())
-    return (rate, ones) if rate < 1 - 1e-12 else None
+    return float(np.abs(np.linalg.eigvals(blocks)).max()), ones

@@ -174,15 +174,14 @@ def attacked(cell: Cell, seed: int, norms: Sequence[Any] = NORMS) -> None:
             assert rigorous >= for_weights * (1 - MAXIMUM) - MAXIMUM
 
 
-@pytest.mark.slow
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(cell=gated_cells(), norm=st.sampled_from(NORMS), seed=st.integers(0, 10**6))
 def test_gated_cells(cell: Cell, norm: Any, seed: int) -> None:
     attacked(cell, seed, (norm,))
 
 
 @pytest.mark.slow
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(cell=cells(), norm=st.sampled_from(NORMS), seed=st.integers(0, 10**6))
 def test_any_cells(cell: Cell, norm: Any, seed: int) -> None:
     attacked(cell, seed, (norm,))
