@@ -25,6 +25,7 @@ FOREIGN_TO_GATED = {
     "shared parameter",
     "nested linear",
     "identity",
+    "softplus",
 }
 
 

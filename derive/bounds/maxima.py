@@ -17,7 +17,7 @@ from derive.decide.bernstein import from_monomials, maximize
 
 LEAST_BOXES, MOST_COEFFICIENTS = 50, 100_000
 """How many boxes a search may take for one unit, and how many coefficients they may have together."""
-LARGEST = 1_000
+LARGEST = 3_000
 """Coefficients in one box; with more, terms and factors are maximized one by one: not jointly, but soon."""
 
 

@@ -172,7 +172,8 @@ def _spoken(cell: Cell, state: State, setting: Setting, jacobian: bool) -> dict[
 
 def _closure(setting: Setting) -> tuple[str, ...]:
     names = ", ".join(typeset(v.name) for v in setting.held)
-    return (f"{names} at the ends of their ranges, which weights reach in the limit",) if names else ()
+    where = "in the closure of the gate box, to which weights come as near as one likes"
+    return (f"{names} {where}",) if names else ()
 
 
 def _scalar(parameter: Parameter, value: sympy.Expr) -> str:

@@ -205,7 +205,10 @@ def _problems(
 
 def _positive_factors(expr: sympy.Expr, norms: Collection[sympy.Basic]) -> list[sympy.Expr]:
     """Factors whose product is the expression, up to a positive number; each positive for zero weights."""
-    number, factors = sympy.factor_list(expr)
+    try:
+        number, factors = sympy.factor_list(expr)
+    except sympy.PolynomialError:  # an opaque node without a bound is left
+        raise NotShown(f"{expr} is no polynomial in what is bounded") from None
     found = []
     for factor, power in factors:
         rest = factor.xreplace({s: 0 if s in norms else sympy.Rational(1, 2) for s in factor.free_symbols})

@@ -12,6 +12,7 @@ import pytest
 import derive
 from codegen.cli import run
 from derive.claims import recheck_certificate
+from derive.theorems import THEOREMS
 
 OWN_CELL = """
 from derive import Cell, Input, State, affine_parameters, relu
@@ -140,11 +141,17 @@ def test_prove_with_certificates_is_enough_for_a_recheck(capsys: pytest.CaptureF
     assert all(recheck_certificate(claim) for claim in document["claims"])
 
 
-def test_prove_all_is_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prove_all_is_one_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    some = {name: THEOREMS[name] for name in ("A5", "B1")}  # all of them take half a minute
+    monkeypatch.setattr("derive.theorems.THEOREMS", some)
     assert run(["prove", "--all"]) == 0
-    head, *rows = capsys.readouterr().out.splitlines()
+    cells, theorems = capsys.readouterr().out.split("\n\n")
+    head, *rows = cells.splitlines()
     assert head.split()[:4] == ["cell", "carries", "morphs", "bounded"]
     assert [row.split()[0] for row in rows if row[0] not in " ✓"] == list(derive.catalogue())
+    assert [row.split()[0] for row in theorems.splitlines()] == ["theorem", "A5", "B1"]
+    assert "✗" not in theorems
+    assert "?" not in theorems
     gru = next(row for row in rows if row.startswith("gru "))
     assert "s ✓ z=1" in gru
     assert "s ✓ [-1,1]" in gru
@@ -152,6 +159,17 @@ def test_prove_all_is_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prove", "--all", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [entry["cell"] for entry in document["cells"]] == list(derive.catalogue())
+    assert [entry["theorem"] for entry in document["theorems"]] == ["A5", "B1"]
+
+
+def test_prove_a_theorem(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prove", "--theorem", "b1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("B1: Vanishing and exploding gradients of a vanilla network")
+    assert "refuted" not in printed
+    assert run(["prove", "--theorem", "B55"]) == 2
+    assert "unknown theorem 'B55'; did you mean 'B5'?" in capsys.readouterr().err
+    assert run(["prove", "gru", "--compare"]) == 2
 
 
 def test_a_failed_recheck_is_a_failure(
