@@ -28,7 +28,7 @@ def test_the_factor_is_the_supremum(power: int, constant: sympy.Expr) -> None:
     assert found is not None
     coefficient, inner = found
     kappa = float(coefficient / a)
-    spread = np.linspace(0, 400, 200_001)  # the mean of e²
+    spread = np.geomspace(1e-4, 1e4, 400_001)  # the mean of e²
     values = (spread + float(constant)) ** (-power / 2) * np.sqrt(spread)
     assert values.max() <= kappa * (1 + 1e-12)
     assert values.max() >= kappa * (1 - 5e-3 if power == 1 else 1 - 1e-5)
@@ -78,7 +78,7 @@ def test_the_bound_holds_and_is_not_far(norm: object) -> None:
     assert limit <= found.evaluate(params, rigorous=True) * (1 + 1e-9)
     order = np.inf if norm == "inf" else 2
     jacobian, best = derive.step_jacobian(cell), 0.0
-    for _ in range(3000):
+    for _ in range(1500):
         state = rng.choice([-1.0, 1.0], 4) * rng.uniform(size=4) ** rng.choice([0.0, 0.3, 1.0])
         best = max(best, np.linalg.norm(jacobian.evaluate(params, np.zeros(0), (state,)), order))
     assert best <= limit < 2.2 * best
