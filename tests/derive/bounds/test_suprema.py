@@ -44,10 +44,11 @@ CHOICES = st.lists(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def never_term_by_term() -> Iterator[None]:
+def without_limits() -> Iterator[None]:
     """Exactness is for what is maximized jointly, however many coefficients that takes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("derive.bounds.maxima.LARGEST", 10**9)
+        patch.setattr("derive.bounds.maxima.LEAST_BOXES", 4000)
         yield
 
 
