@@ -82,3 +82,19 @@ def test_the_bound_holds_and_is_not_far(norm: object) -> None:
         state = rng.choice([-1.0, 1.0], 4) * rng.uniform(size=4) ** rng.choice([0.0, 0.3, 1.0])
         best = max(best, np.linalg.norm(jacobian.evaluate(params, np.zeros(0), (state,)), order))
     assert best <= limit < 2.2 * best
+
+
+def test_in_a_norm_that_looks_at_one_unit() -> None:
+    """With d at one unit, (1/n) Σ |eₖ| d_k is far above what the mean of d would allow."""
+    b = Parameter("b", "n")
+    cell = Cell("divided", {a: s.prev + b, s: a / (variance(a) + 1) ** Rational(1, 2)})
+    n, size = 16, 8**0.5
+    state = np.zeros(n)
+    state[:2] = size
+    params, weights = {"b": np.zeros(n)}, np.full(n, 1e-9)
+    weights[0] = 1.0
+    found = bound(cell, "inf", states=size).weighted(params)
+    (rows,) = found.row_bounds({s.prev: weights})
+    reached = np.abs(derive.step_jacobian(cell).evaluate(params, np.zeros(0), (state,))) @ weights
+    assert (reached <= rows).all()
+    assert reached[1] > 0.5 * rows[1]

@@ -168,3 +168,15 @@ def test_identity_and_a_mean() -> None:
     params = {"b": np.zeros(4)}
     assert bound(cell, "inf").evaluate(params) == pytest.approx(2.0)  # |1| + |mean|, by rows
     assert bound(cell, 2).evaluate(params) == pytest.approx(2.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scale", "contracts"), [(0.995, True), (0.99999, True), (1.0, False), (1.005, False)]
+)
+def test_where_a_contraction_ends(scale: float, contracts: bool) -> None:
+    params = {"W": scale * np.eye(3), "U": np.zeros((3, 1)), "b": np.zeros(3)}
+    for norm in ("inf", 2):
+        assert derive.bound("vanilla", norm).holds(params) is contracts
+    found = derive.bound("vanilla", "inf").weighted(params).contracts()
+    assert (found is not None) is contracts
+    assert found is None or scale <= found[0] < 1
