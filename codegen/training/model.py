@@ -9,14 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codegen.errors import CheckpointError
+from codegen.training.cross_entropy import linear_cross_entropy
 
 State: TypeAlias = Tensor | tuple[Tensor, ...]
-
-# Rows of logits that are computed at a time on a CPU, where 900 rows of 10,000 logits fall out of every
-# cache between the softmax's passes over them.
-CHUNK = 300
-# In torch since 2.13; the loss without it is the same to rounding, and slower.
-HAS_CHUNKED_LOSS = hasattr(F, "linear_cross_entropy")
 
 
 class Layer(Protocol):
@@ -71,19 +66,22 @@ class LanguageModel(nn.Module):
     def loss(self, tokens: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The mean cross-entropy of `targets`, in nats, and the state after the last step.
 
+        On a CPU the logits are never there all at once (`cross_entropy.linear_cross_entropy`); on an
+        accelerator they are, since the check of the targets would make the host wait for it.
+
         Args:
             tokens, targets: int64, shape (T, B).
             state: as in `forward`.
+
+        Raises:
+            DataError: a target is outside the vocabulary (on a CPU; an accelerator raises in its own way).
         """
         output, state = self.layer(self.embedding(tokens), state)
         features, expected = output.flatten(0, 1), targets.flatten()
         weight, bias = self.decoder.weight, self.decoder.bias
-        if HAS_CHUNKED_LOSS and features.device.type == "cpu":
-            options = nn.LinearCrossEntropyOptions(batch_chunk_size=CHUNK)
-            loss = F.linear_cross_entropy(features, weight, expected, linear_bias=bias, options=options)
-        else:
-            loss = F.cross_entropy(F.linear(features, weight, bias), expected)
-        return loss, state
+        if features.device.type == "cpu":
+            return linear_cross_entropy(features, weight, bias, expected), state
+        return F.cross_entropy(F.linear(features, weight, bias), expected), state
 
 
 def tensors_of(state: State) -> tuple[Tensor, ...]:

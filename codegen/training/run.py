@@ -35,6 +35,16 @@ def should_stop(valid_losses: Sequence[float], *, epochs: int, patience: int) ->
     return len(valid_losses) >= epochs or len(valid_losses) - 1 - best >= patience
 
 
+def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam on all weights, fused where torch can: one pass over the memory instead of a dozen.
+
+    Every row of the embedding takes part in every step, those of words that did not occur too: their moments
+    decay and move them.
+    """
+    fused = all(weight.device.type in ("cpu", "cuda") for weight in model.parameters())
+    return torch.optim.Adam(model.parameters(), learning_rate, fused=fused)
+
+
 class Run:
     """A model, a corpus and a directory, between two steps of a training.
 
@@ -60,8 +70,7 @@ class Run:
         self.interrupted, self.on_step, self.on_epoch = interrupted, on_step, on_epoch
         self.measure = measure
         device = model.decoder.weight.device
-        fused = device.type in ("cpu", "cuda")  # one pass over the weights instead of several
-        self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=fused)
+        self.optimizer = adam(model, config.learning_rate)
         self.train, self.valid = corpus.train.to(device), corpus.valid.to(device)
         self.steps = batch_count(len(corpus.train), config.batch_size, config.bptt)
         self.identity = _identity(model, corpus, config)

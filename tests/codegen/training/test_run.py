@@ -17,7 +17,7 @@ from codegen.training.initialization import initialize
 from codegen.training.log import EpochReport, StepReport
 from codegen.training.loop import train
 from codegen.training.model import LanguageModel, State
-from codegen.training.run import should_stop
+from codegen.training.run import adam, should_stop
 from tests.codegen.training.standin import make_config, make_corpus, make_model
 
 
@@ -226,3 +226,29 @@ def test_steps_are_adam_on_the_whole_model(tmp_path: Path) -> None:
     train(model, corpus, config, tmp_path)
     logged = [line["loss"] for line in records(tmp_path, "step")]
     assert logged[:5] == pytest.approx(losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_optimizer_is_the_plain_adam_to_rounding(dtype: torch.dtype) -> None:
+    """Twelve steps on the same gradients; some words of the embedding occur once and then never again."""
+    torch.manual_seed(0)
+    config, corpus = make_config(), make_corpus()
+    model, other = make_model(config, corpus).to(dtype), make_model(config, corpus).to(dtype)
+    other.load_state_dict(model.state_dict())
+    mine, plain = adam(model, 3e-3), torch.optim.Adam(other.parameters(), 3e-3, foreach=False)
+    assert mine.param_groups[0]["fused"]
+    eps = torch.finfo(dtype).eps
+    for step in range(12):
+        tokens, targets = torch.randint(12 if step == 0 else 4, (2, 5, 4))
+        mine.zero_grad()
+        model.loss(tokens, targets)[0].backward()
+        for weight, its in zip(model.parameters(), other.parameters(), strict=True):
+            its.grad = None if weight.grad is None else weight.grad.clone()
+        before = model.embedding.weight.detach().clone()
+        mine.step()
+        plain.step()
+        torch.testing.assert_close(model.state_dict(), other.state_dict(), rtol=20 * eps, atol=eps / 10)
+    words = model.embedding.weight
+    once = words.grad.eq(0).all(1) & mine.state[words]["exp_avg"].ne(0).any(1)
+    assert once.any()
+    assert (words[once] != before[once]).any(1).all(), "moments go on without a gradient"
