@@ -205,7 +205,7 @@ def elementwise_counts(expr: sympy.Expr) -> Counts:
         if not isinstance(node, sympy.Expr) or isinstance(node, Quantity) or node.is_Number:
             continue
         if isinstance(node, Activated):
-            activations += size(axes_of(node)) if node.activation.torch else 0
+            activations += size(axes_of(node)) if node.activation.torch and axes_of(node) else 0
         elif isinstance(node, Linear):
             elementwise += size(axes_of(node))
         elif axes_of(node):

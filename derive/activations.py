@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import Interval, Rational, oo
+from sympy import Abs, Heaviside, Interval, Max, Rational, oo
+from sympy.codegen.cfunctions import expm1, log1p
 
 from derive.errors import DeriveError, nearest
 from derive.symbols import Activated
@@ -35,6 +36,10 @@ class Definition:
     with ``{}`` where the argument goes; empty for none.  ``text`` is a shorter name in plain text.
     ``reflection`` is the constant k with φ(-a) = k - φ(a), where there is one: 1 for σ, 0 for odd functions.
     ``kinks`` are the arguments at which the derivative jumps.
+
+    For kernels, which compute without torch: ``elementary`` is a formula that neither overflows nor cancels,
+    where ``formula`` does; ``slope`` is the derivative in y and, if need be, in a, where ``derivative`` is
+    None.  Without a slope an activation runs in plain torch alone.
     """
 
     latex: str
@@ -48,6 +53,8 @@ class Definition:
     reflection: sympy.Expr | None = None
     kinks: tuple[sympy.Expr, ...] = ()
     text: str = ""
+    elementary: sympy.Expr | None = None
+    slope: sympy.Expr | None = None
 
 
 def _clip(x: Array, low: float, high: float) -> Array:
@@ -93,6 +100,7 @@ _DEFINITIONS: dict[str, Definition] = {
         lipschitz=sympy.Integer(1),
         monotone=True,
         kinks=(sympy.Integer(0),),
+        slope=Heaviside(y, 0),
     ),
     "identity": Definition(
         latex=r"\operatorname{id}",
@@ -115,6 +123,7 @@ _DEFINITIONS: dict[str, Definition] = {
         lipschitz=sympy.Integer(1),
         monotone=True,
         reflection=sympy.Integer(0),
+        slope=(1 - Abs(y)) ** 2,
     ),
     "softplus": Definition(
         latex=r"\operatorname{softplus}",
@@ -125,6 +134,8 @@ _DEFINITIONS: dict[str, Definition] = {
         derivative=None,  # 1 - exp(-y)
         lipschitz=sympy.Integer(1),
         monotone=True,
+        elementary=Max(a, 0) + log1p(sympy.exp(-Abs(a))),
+        slope=-expm1(-y),
     ),
     "hard_sigmoid": Definition(
         latex=r"\operatorname{hard\sigma}",
@@ -137,6 +148,7 @@ _DEFINITIONS: dict[str, Definition] = {
         monotone=True,
         reflection=sympy.Integer(1),
         kinks=(sympy.Integer(-3), sympy.Integer(3)),
+        slope=Heaviside(y, 0) * Heaviside(1 - y, 0) / 6,
     ),
 }
 

@@ -15,6 +15,18 @@ from derive.activations import Definition, a, y
 
 GRID = np.concatenate([np.linspace(-8, 8, 1601), np.geomspace(1e-9, 1e-3, 30), -np.geomspace(1e-9, 1e-3, 30)])
 FAR = np.array([-1e6, -40.0, 40.0, 1e6])
+FUNCTIONS = [
+    {
+        "Heaviside": np.heaviside,
+        "Abs": np.abs,
+        "Max": lambda *v: np.max(np.broadcast_arrays(*v), axis=0),
+        "Min": lambda *v: np.min(np.broadcast_arrays(*v), axis=0),
+        "expm1": np.expm1,
+        "log1p": np.log1p,
+    },
+    "numpy",
+]
+"""The functions that slopes and elementary formulas are made of."""
 each = pytest.mark.parametrize("phi", ACTIVATIONS.values(), ids=ACTIVATIONS)
 
 
@@ -78,6 +90,54 @@ def test_the_derivative_is_a_polynomial_in_the_own_output(phi: Activation) -> No
     assert sympy.simplify(sympy.diff(phi.formula, a) - phi.derivative.subs(y, phi.formula)) == 0
     own = sympy.lambdify(y, phi.derivative, "numpy")(phi.numpy(GRID))
     np.testing.assert_allclose(slope(phi, GRID), own + 0 * GRID, rtol=1e-12, atol=1e-15)
+
+
+@each
+def test_the_slope_is_the_derivative_in_output_and_argument(phi: Activation) -> None:
+    """Declared where no polynomial in the output is; what generated adjoints multiply by."""
+    assert (phi.slope is None) is (phi.derivative is not None), "one of the two, so that none can be wrong"
+    if phi.slope is None:
+        return
+    assert phi.slope.free_symbols <= {y, a}
+    x = np.concatenate([smooth_grid(phi), FAR])
+    own = sympy.lambdify((y, a), phi.slope, FUNCTIONS)(phi.numpy(x), x)
+    np.testing.assert_allclose(own + 0 * x, slope(phi, x), rtol=1e-12, atol=1e-15)
+
+
+@each
+def test_at_a_kink_the_slope_is_the_one_that_torch_takes(phi: Activation) -> None:
+    torch = pytest.importorskip("torch")
+    if not phi.kinks:
+        return
+    x = torch.tensor(kinks(phi), requires_grad=True)
+    code = phi.torch if "{}" in phi.torch else phi.torch + "({})"
+    out = eval(code.format("x"), {"torch": torch, "F": torch.nn.functional, "x": x})
+    out.sum().backward()
+    own = sympy.lambdify((y, a), phi.slope, FUNCTIONS)(phi.numpy(kinks(phi)), kinks(phi))
+    np.testing.assert_array_equal(own + 0 * kinks(phi), x.grad.numpy())
+
+
+@each
+def test_what_kernels_compute_is_exact_far_out_and_close_to_zero(phi: Activation) -> None:
+    """``elementary`` where it is declared, else the formula itself: relative error, so no cancellation."""
+    points = [-1e6, -700.0, -40.0, -3.5, -1e-3, -1e-9, 1e-9, 1e-3, 0.75, 40.0, 700.0, 1e6]
+    exact = [float(sympy.N(phi.formula.subs(a, sympy.Rational(x)), 30)) for x in points]
+    computed = sympy.lambdify(a, phi.formula if phi.elementary is None else phi.elementary, FUNCTIONS)
+    with np.errstate(over="raise" if phi.elementary is not None else "ignore", under="ignore"):
+        found = np.array([float(computed(np.float64(x))) for x in points])
+    np.testing.assert_allclose(found, exact, rtol=1e-14, atol=1e-300)
+
+
+@each
+def test_elementary_is_declared_only_where_the_formula_fails(phi: Activation) -> None:
+    if phi.elementary is None:
+        return
+    computed = sympy.lambdify(a, phi.formula, FUNCTIONS)
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(computed(np.float64(1e4))) or computed(np.float64(-40.0)) == 0
+    x = sympy.Rational(7, 5)
+    for at in (x, -x):
+        assert abs(sympy.N((phi.formula - phi.elementary).subs(a, at), 30)) < 1e-25
 
 
 @each
@@ -223,8 +283,8 @@ def test_unknown_activation() -> None:
 
 
 def test_unknown_field() -> None:
-    with pytest.raises(AttributeError, match="slope"):
-        _ = tanh.slope
+    with pytest.raises(AttributeError, match="steepness"):
+        _ = tanh.steepness
     assert not hasattr(tanh, "torchscript")
 
 
