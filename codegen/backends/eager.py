@@ -6,6 +6,7 @@ from codegen.backends.base import Availability, Backend
 from codegen.plan import Plan
 from codegen.writing.cell_class import cell_class, record_class
 from codegen.writing.header import header
+from codegen.writing.imports import imports
 from codegen.writing.interface import Interface
 from codegen.writing.layer_class import layer_class
 from codegen.writing.names import class_name
@@ -23,18 +24,7 @@ class Eager(Backend):
         face = Interface(plan, class_name(plan.cell))
         classes = [record_class(face), cell_class(face), layer_class(face)]
         body = "\n".join("\n".join(["", "", *lines]) for lines in classes)
-        imports = _imports(body)
-        return "\n".join([*header(plan, self.name), "", *imports]) + f"\n{body}\n"
-
-
-def _imports(body: str) -> list[str]:
-    lines = ["from __future__ import annotations", "", "import math", "from collections.abc import Iterator"]
-    lines += ["from typing import NamedTuple", "", "import torch", "from torch import Tensor, nn"]
-    if "F." in body:
-        lines.append("from torch.nn import functional as F")
-    if "Tensors" in body:
-        lines += ["", "Tensors = tuple[Tensor, ...]"]
-    return lines
+        return "\n".join([*header(plan, self.name), "", *imports(body)]) + f"\n{body}\n"
 
 
 BACKEND = Eager()

@@ -15,9 +15,9 @@ from codegen.writing.phase import BODY
 from derive.symbols import Input
 
 
-def layer_class(face: Interface) -> list[str]:
-    """The class that runs over a sequence."""
-    methods = [_init(face), _forward(face), _trace(face), _steps(face)]
+def layer_class(face: Interface, forward: list[str] | None = None) -> list[str]:
+    """The class that runs over a sequence; ``forward`` is its method if it is not to go step by step."""
+    methods = [_init(face), forward or _forward(face), _trace(face), _steps(face)]
     head = [f"class {face.class_name}(nn.Module):"]
     head += [
         f'    """The cell over time: {face.input} (T, B, m) or (T, m) and a state -> outputs, last state."""'
@@ -35,8 +35,13 @@ def _arguments(face: Interface) -> list[str]:
     return ["self", f"{face.input}: Tensor", optional_state(face, " = None")]
 
 
+def layer_forward_head(face: Interface) -> list[str]:
+    """The head of a layer's ``forward``."""
+    return listed("def forward(", _arguments(face), f") -> tuple[Tensor, {face.state.type}]:", 1)
+
+
 def _forward(face: Interface) -> list[str]:
-    head = listed("def forward(", _arguments(face), f") -> tuple[Tensor, {face.state.type}]:", 1)
+    head = layer_forward_head(face)
     reads = [face.names[q] for q in face.plan.late_reads if not isinstance(q, Input)]
     if face.plan.cell.output is None:
         lines = _loop(face, None)

@@ -127,6 +127,7 @@ _MODULE_ATTRIBUTES = frozenset(
         "training",
         "type",
         "xpu",
+        "unroll",
         "zero_grad",
     ]
 )
@@ -140,6 +141,11 @@ def class_name(cell: Cell) -> str:
     if name[0].isdigit():
         name = f"Cell{name}"
     return f"{name}Layer" if name in RESERVED or keyword.iskeyword(name) else name
+
+
+def snake_case(name: str) -> str:
+    """A class name as functions are named: ``PseudoLSTM`` becomes ``pseudo_lstm``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class Identifiers(Mapping[Quantity, str]):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import sympy
 
+from codegen.errors import Unsupported
 from codegen.plan import SpreadMean
 from derive.evaluate import value
 from derive.show.notation import ATOM, FACTOR, PRODUCT, Notation
@@ -13,6 +14,7 @@ from derive.symbols import Activated, Linear, Quantity
 from derive.wellformed import axes_of
 
 _HALF = sympy.Rational(1, 2)
+_FUNCTIONS = {"Abs": "abs", "exp": "exp", "expm1": "expm1", "log1p": "log1p", "tanh": "tanh"}
 
 
 class TorchNotation(Notation):
@@ -32,7 +34,21 @@ class TorchNotation(Notation):
             return self.number(
                 sympy.Float(float(value(expr, {})), 17)
             )  # √2, tanh(1): torch takes no bare numbers
+        if expr.is_Function and not isinstance(expr, Linear | Activated):
+            return self._function(expr)
         return super()._spell(expr)
+
+    def _function(self, expr: sympy.Expr) -> tuple[str, int]:
+        """The functions in which activations declare their slopes."""
+        if isinstance(expr, sympy.Heaviside):
+            argument = expr.args[0]
+            return f"({self(argument)} > 0).to({self(_vector_in(argument))}.dtype)", ATOM
+        name = _FUNCTIONS.get(expr.func.__name__)
+        if name is None:
+            raise Unsupported(
+                f"{expr.func.__name__} of {expr} is not among {', '.join(_FUNCTIONS)}, Heaviside"
+            )
+        return f"torch.{name}({self(expr.args[0])})", ATOM
 
     def quantity(self, symbol: Quantity) -> str:
         return self.names[symbol]
@@ -75,6 +91,11 @@ class TorchNotation(Notation):
         if value.is_Rational:
             return f"{value.p} / {value.q}", PRODUCT
         return repr(float(value)), ATOM if value >= 0 else PRODUCT
+
+
+def _vector_in(expr: sympy.Expr) -> sympy.Expr:
+    """Some vector of an expression, for its type."""
+    return min(expr.atoms(Quantity), key=lambda q: q.sort_key())
 
 
 def _variance_of(expr: Linear) -> sympy.Expr | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import sympy
@@ -41,7 +41,10 @@ class Stacked:
 
 
 class PhaseWriter:
-    """Writes one phase: products that are used once stand inside the formula that uses them."""
+    """Writes one phase: products that are used once stand inside the formula that uses them.
+
+    What is in ``keep`` always gets a name.
+    """
 
     def __init__(
         self,
@@ -50,11 +53,13 @@ class PhaseWriter:
         *,
         blocks: Blocks | None = None,
         stacked: Mapping[Product, Stacked] | None = None,
+        keep: Set[Quantity] = frozenset(),
     ) -> None:
         self.plan = plan
         self.names = names
         self.blocks = blocks or Blocks()
         self.stacked = stacked or {}
+        self.keep = keep
         helpers = [s for phase in (plan.once, plan.before, plan.step, plan.after) for s in phase.symbols]
         self.notation = TorchNotation(dict.fromkeys([*plan.cell.equations, *helpers]), names)
         self._inlined: dict[Quantity, Product] = {}
@@ -81,6 +86,7 @@ class PhaseWriter:
     def _used_once(self, phase: Phase) -> set[Vector]:
         """The one-part products that a single place in the phase reads, and nothing outside."""
         kept = {*self.plan.cell.equations, *(symbol for block in self.plan.handed for symbol in block)}
+        kept |= self.keep
         places = [
             node
             for statement in phase
