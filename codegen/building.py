@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import torch
 
 from codegen import arguments
-from codegen.backends import AUTO, choose
+from codegen.backends import AUTO
+from codegen.generated import computes_in, generate, lowered, use
 from codegen.init import SCHEMES, Memory
 from codegen.layer import Options, RecurrentLayer
-from codegen.load import load
-from codegen.lowering import lower
 from codegen.plan import Plan
-from codegen.writing.names import Identifiers, class_name
+from codegen.writing.names import Identifiers
 from codegen.writing.phase import size_name
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
@@ -46,8 +44,10 @@ def build(
 
     The arguments of ``torch.nn.LSTM`` mean what they mean there.  Besides them:
 
-    * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``; ``print(layer)`` says which one was
-      taken and why.
+    * ``backend``: a name among :func:`codegen.backends`, or ``"auto"``: the fastest that can run the cell on
+      the device in the dtype, chosen anew when the layer is moved (``layer.to("cuda")``, ``layer.double()``)
+      or runs under autocast.  ``print(layer)`` says which one it is and why.  A backend asked for by name is
+      never replaced: where it cannot run, the call raises.
     * ``init``: a name among :data:`codegen.init.SCHEMES`.  ``"torch"`` draws everything uniformly from ±1/√n;
       ``"uniform"``, ``"gaussian"`` and ``"orthogonal"`` scale the recurrent matrices such that the step
       Jacobian starts with spectral radius 1 (for the vanilla cell ‖γW‖ = 1), and start biases at 0.
@@ -86,37 +86,29 @@ def build(
     arguments.check_biases(chosen, biases or {})
     axes = arguments.axis_sizes(chosen, input_size, hidden_size, sizes or {})
 
-    writer, why = choose(backend, chosen)
-    plan = lowered(chosen)
-    source = writer.emit(plan)
-    generated = getattr(load(source, f"{chosen.name}_{writer.name}"), class_name(chosen))
+    like = torch.empty((), device=device, dtype=dtype)  # a cell may have no parameter to take this from
+    found = generate(backend, chosen, use(computes_in(like), hidden_size))
     extra = {size_name(axis): size for axis, size in axes.items() if axis not in (STATE_AXIS, INPUT_AXIS)}
     layers = {
-        f"l{index}{direction}": generated(features, hidden_size, **extra, device=device, dtype=dtype)
+        f"l{index}{direction}": found.layer(features, hidden_size, **extra, device=device, dtype=dtype)
         for index, features in enumerate(_features(chosen, axes, num_layers, bidirectional))
         for direction in (("", "_reverse") if bidirectional else ("",))
     }
     options = Options(
-        num_layers,
-        bias,
-        batch_first,
-        float(dropout),
-        bidirectional,
-        writer.name,
-        why,
-        trainable_state,
-        dict(biases or {}),
-        init,
-        memory,
+        num_layers=num_layers,
+        bias=bias,
+        batch_first=batch_first,
+        dropout=float(dropout),
+        bidirectional=bidirectional,
+        asked=backend,
+        backend=found.backend,
+        why=found.why,
+        trainable_state=trainable_state,
+        biases=dict(biases or {}),
+        init=init,
+        memory=memory,
     )
-    like = torch.empty((), device=device, dtype=dtype)  # a cell may have no parameter to take this from
-    return RecurrentLayer(chosen, layers, axes, options, source, _trace_names(plan), like)
-
-
-@lru_cache(maxsize=64)
-def lowered(cell: Cell) -> Plan:
-    """The plan of a cell; remembered, since sizes do not enter it."""
-    return lower(cell)
+    return RecurrentLayer(chosen, layers, axes, options, found.source, _trace_names(lowered(chosen)), like)
 
 
 def _features(cell: Cell, sizes: Mapping[str, int], num_layers: int, bidirectional: bool) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, overload
 
 import torch
@@ -13,7 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from codegen import reference
 from codegen.arguments import check_input, check_state
+from codegen.backends import AUTO, backend, choose, refusal
 from codegen.errors import UnknownName, Unsupported
+from codegen.generated import Computing, alike, become, computes_in, generate, use
 from codegen.init import Memory, Start
 from codegen.packed import PackedRunner, Runner, State, call, run_padded
 from derive.cell import Cell
@@ -21,13 +23,17 @@ from derive.cell import Cell
 
 @dataclass(frozen=True)
 class Options:
-    """What :func:`codegen.build` was asked for, besides the cell and its sizes."""
+    """What :func:`codegen.build` was asked for, besides the cell and its sizes.
+
+    ``asked`` is the backend asked for, perhaps ``"auto"``; ``backend`` the one that runs, and ``why``.
+    """
 
     num_layers: int = 1
     bias: bool = True
     batch_first: bool = False
     dropout: float = 0.0
     bidirectional: bool = False
+    asked: str = AUTO
     backend: str = "eager"
     why: str = ""
     trainable_state: bool = False
@@ -75,6 +81,7 @@ class RecurrentLayer(nn.Module):
             for state, axis in self._state_axes():
                 shape = (len(layers), sizes[axis])
                 self.register_parameter(f"initial_{state}", nn.Parameter(like.new_empty(shape)))
+        self._served = self._serves(computes_in(like))
         self.reset_parameters()
 
     # what torch.nn.LSTM has under the same names
@@ -133,7 +140,7 @@ class RecurrentLayer(nn.Module):
             raise Unsupported(
                 "a bidirectional layer has no single step: the backward direction starts at the end"
             )
-        check_input(x, (1, 2), self.input_size, self._dtype, self.cell.name)
+        self._check(x, (1, 2))
         batched = x.dim() == 2
         data = x if batched else x.unsqueeze(0)
         states = self._initial(data, data.shape[0], state, batched)
@@ -210,18 +217,55 @@ class RecurrentLayer(nn.Module):
             [self.cell.name, str(self.input_size), str(self.hidden_size), *sizes, *changed, backend]
         )
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """What ``to``, ``double``, ``cuda``, … call: with ``backend="auto"`` the choice is made anew."""
+        moved = super()._apply(fn, recurse)
+        if self.options.asked == AUTO and (first := next(self.parameters(), None)) is not None:
+            self._follow(computes_in(first))
+        return moved
+
+    def _follow(self, wanted: Computing) -> None:
+        """Let the backend be one that can compute so; a backend asked for by name stays, or raises."""
+        options = self.options
+        if options.asked != AUTO:
+            if (reason := self._refusal(wanted)) is not None:
+                raise Unsupported(reason)
+        else:
+            found = generate(AUTO, self.cell, use(wanted, self.hidden_size))
+            for layer in self._layers():
+                become(layer, found)
+            self.source = found.source
+            self.options = replace(options, backend=found.backend, why=found.why)
+        self._served = self._serves(wanted)
+
+    def _serves(self, wanted: Computing) -> frozenset[Computing]:
+        """Of what the layer may come to compute in without being moved, that for which the backend stays."""
+        asked, name = self.options.asked, self.options.backend
+        possible = list(alike(wanted))
+        if asked == AUTO:
+            stays = [choose(AUTO, self.cell, use(c, self.hidden_size))[0].name == name for c in possible]
+        else:
+            stays = [self._refusal(c) is None for c in possible]
+        return frozenset(c for c, same in zip(possible, stays, strict=True) if same)
+
+    def _refusal(self, wanted: Computing) -> str | None:
+        return refusal(backend(self.options.asked), self.cell, use(wanted, self.hidden_size))
+
     @property
     def _directions(self) -> int:
         return 1 + self.bidirectional
 
-    @property
-    def _dtype(self) -> torch.dtype | None:
+    def _check(self, x: Tensor, dims: tuple[int, ...]) -> None:
+        """An input with so many axes is what this layer takes, and its backend can run it."""
         first = next(self.parameters(), None)
-        return None if first is None else first.dtype
+        check_input(x, dims, self.input_size, None if first is None else first.dtype, self.cell.name)
+        computing = computes_in(x if first is None else first)
+        if computing not in self._served:
+            self._follow(computing)
 
     def _layers(self) -> Iterator[Any]:
         """The generated layers: l0, l0_reverse, l1, …"""
-        return (self.get_submodule(name) for name in self._layer_names)
+        return (getattr(self, name) for name in self._layer_names)
 
     def _parameters_of(self, layer: Any) -> dict[str, nn.Parameter]:
         return {name: getattr(layer.cell, name) for name in self.cell.parameters}
@@ -230,7 +274,7 @@ class RecurrentLayer(nn.Module):
         return [(state, self.cell.axes(state)[0]) for state in self.cell.states]
 
     def _forward_packed(self, x: PackedSequence, state: Any) -> tuple[PackedSequence, Any]:
-        check_input(x.data, (2,), self.input_size, self._dtype, self.cell.name)
+        self._check(x.data, (2,))
         batch = int(x.batch_sizes[0])
         states = self._initial(x.data, batch, state, batched=True)
         if x.sorted_indices is not None:
@@ -243,10 +287,10 @@ class RecurrentLayer(nn.Module):
 
     def _time_first(self, x: Tensor) -> tuple[Tensor, bool]:
         """x as (T, B, m), and whether it had a batch axis."""
-        check_input(x, (2, 3), self.input_size, self._dtype, self.cell.name)
+        self._check(x, (2, 3))
         batched = x.dim() == 3
         data = x.unsqueeze(1) if not batched else x.transpose(0, 1) if self.batch_first else x
-        if len(data) == 0:
+        if data.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0")
         return data, batched
 

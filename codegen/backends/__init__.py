@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from codegen.backends.base import Availability, Backend
+from codegen.backends.base import Availability, Backend, Use
 from codegen.errors import UnknownBackend, Unsupported
 from derive.cell import Cell
 from derive.errors import nearest
@@ -18,10 +18,10 @@ AUTO = "auto"
 
 @cache
 def found() -> Mapping[str, Backend]:
-    """Every backend by name, the preferred ones first."""
+    """Every backend by name, in the order of their names."""
     modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
     all_of_them = [module.BACKEND for module in modules if hasattr(module, "BACKEND")]
-    return MappingProxyType({b.name: b for b in sorted(all_of_them, key=lambda b: (-b.preference, b.name))})
+    return MappingProxyType({b.name: b for b in sorted(all_of_them, key=lambda b: b.name)})
 
 
 def backends() -> Mapping[str, Availability]:
@@ -38,23 +38,43 @@ def backend(name: str) -> Backend:
     return found()[name]
 
 
-def choose(name: str, cell: Cell) -> tuple[Backend, str]:
-    """The backend for a cell, and why; ``auto`` takes the preferred one of those that can run and can write
-    the cell.
+def choose(name: str, cell: Cell, use: Use | None = None) -> tuple[Backend, str]:
+    """The backend for a cell, and why; ``auto`` takes the preferred one of those that can run, can write the
+    cell, and can serve the use (by default the CPU in float32).  Why includes how it will compute, where it
+    has several ways.
 
     A backend asked for by name is used or refused, never replaced.
     """
+    use = use or Use()
     if name != AUTO:
         asked = backend(name)
-        if (reason := asked.refusal(cell)) is not None:
-            raise Unsupported(f"the {name} backend cannot write {cell.name}: {reason}")
-        if not (availability := asked.availability()):
-            raise Unsupported(f"the {name} backend cannot run here: {availability.why}")
-        return asked, "asked for"
+        if (reason := refusal(asked, cell, use)) is not None:
+            raise Unsupported(reason)
+        return asked, _sentence("asked for", asked.how(cell, use))
     passed_over: list[str] = []
-    for candidate in found().values():
-        reason = candidate.refusal(cell) or ("" if candidate.availability() else candidate.availability().why)
-        if not reason:
-            return candidate, "; ".join(["chosen by auto", *passed_over])
+    for candidate in sorted(found().values(), key=lambda b: (-b.preference(cell, use), b.name)):
+        availability = candidate.availability()
+        reason = candidate.refusal(cell, use) if availability else availability.why
+        if reason is None:
+            chosen = f"chosen by auto for {use}: {availability.why}"
+            return candidate, _sentence(chosen, candidate.how(cell, use), *passed_over)
         passed_over.append(f"not {candidate.name}: {reason}")
-    raise Unsupported(f"no backend can run {cell.name}: {'; '.join(passed_over)}")
+    raise Unsupported(f"no backend can run {cell.name} for {use}: {'; '.join(passed_over)}")
+
+
+def _sentence(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def refusal(asked: Backend, cell: Cell, use: Use) -> str | None:
+    """Why a backend cannot serve a use of a cell, as a sentence for whoever asked for it by name, or None."""
+    if (reason := asked.refusal(cell)) is not None:
+        return f"the {asked.name} backend cannot write {cell.name}: {reason}"
+    if not (availability := asked.availability()):
+        return f"the {asked.name} backend cannot run here: {availability.why}"
+    if (reason := asked.refusal(cell, use)) is not None:
+        return (
+            f"the {asked.name} backend cannot run {cell.name} for {use}: {reason} "
+            "(backend='auto' takes one that can)"
+        )
+    return None

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from codegen import reference
-from codegen.backends import choose
+from codegen.backends import AUTO, choose
+from codegen.backends.base import Use
 from codegen.building import build
 from codegen.checking.gradients import (
     array,
@@ -24,7 +25,7 @@ from codegen.checking.gradients import (
     tensor_like,
 )
 from codegen.checking.report import DIFFERENCES, FLOAT32, FLOAT64, CheckReport, Comparison, compare
-from codegen.checking.sample import BATCH, STEPS, Array, Sample, draw
+from codegen.checking.sample import BATCH, STEPS, UNITS, Array, Sample, draw
 from codegen.layer import RecurrentLayer
 from derive.catalogue import cell as catalogued
 from derive.cell import Cell
@@ -32,18 +33,20 @@ from derive.errors import MalformedCell
 from derive.evaluate import evaluate
 
 
-def check(cell: Cell | str, backend: str = "eager", *, device: str = "cpu", seed: int = 0) -> CheckReport:
+def check(cell: Cell | str, backend: str = AUTO, *, device: str = "cpu", seed: int = 0) -> CheckReport:
     """Compare a cell's generated code with the evaluator, with itself used in other ways, and with torch.
 
     Values, last states and all gradients; in float64 (1e-10) and float32 (1e-5).  Errors of the request
     raise (:class:`~codegen.errors.UnknownBackend`, :class:`derive.UnknownCell`, …); wrong numbers are what
-    the report is for.
+    the report is for.  With ``"auto"`` the backend checked is the one that a float32 layer gets there; the
+    report says which and why.
     """
     chosen = catalogued(cell)
-    writer, _ = choose(backend, chosen)
+    writer, why = choose(backend, chosen, Use(torch.device(device).type, "float32", UNITS))
     subject = Subject(chosen, writer.name, device, seed)
     groups = (values, gradients, single_precision, ways_of_use, options, torch_twin)
-    return CheckReport(chosen.name, writer.name, tuple(c for group in groups for c in group(subject)))
+    found = tuple(c for group in groups for c in group(subject))
+    return CheckReport(chosen.name, writer.name, found, why)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class CheckReport:
     cell: str
     backend: str
     comparisons: tuple[Comparison, ...]
+    why: str = ""
+    """Why it was that backend."""
 
     def __bool__(self) -> bool:
         return bool(self.comparisons) and all(c.passed for c in self.comparisons)
@@ -60,12 +62,19 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """The document that ``cellwright check --json`` prints."""
         found = [c.to_dict() for c in self.comparisons]
-        return {"cell": self.cell, "backend": self.backend, "passed": bool(self), "comparisons": found}
+        return {
+            "cell": self.cell,
+            "backend": self.backend,
+            "why": self.why,
+            "passed": bool(self),
+            "comparisons": found,
+        }
 
     def __str__(self) -> str:
         verdict = "passed" if self else f"FAILED ({len(self.failures)} of {len(self.comparisons)})"
+        why = f" ({self.why})" if self.why else ""
         return "\n".join(
-            [f"{self.cell}, {self.backend} backend: {verdict}", *(f"  {c}" for c in self.comparisons)]
+            [f"{self.cell}, {self.backend} backend{why}: {verdict}", *(f"  {c}" for c in self.comparisons)]
         )
 
 

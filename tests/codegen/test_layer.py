@@ -157,7 +157,7 @@ def test_choice_of_activations() -> None:
 
 
 def test_trace_gives_every_vector_over_time() -> None:
-    layer = codegen.build("lstm", M, N, num_layers=2, bidirectional=True, batch_first=True)
+    layer = codegen.build("lstm", M, N, num_layers=2, bidirectional=True, batch_first=True, backend="eager")
     x = torch.randn(B, T, M)
     output, (h, _) = layer(x)
     forward, backward = (layer.trace(x, layer=1, reverse=back) for back in (False, True))
@@ -245,8 +245,9 @@ def test_attributes_and_no_ops_of_torch() -> None:
         assert getattr(layer, name) == getattr(nn.LSTM(M, N, num_layers=2, batch_first=True), name)
 
 
-def test_the_source_of_a_layer_is_what_emit_gives() -> None:
-    assert codegen.build("gru", M, N).source == codegen.emit("gru")
+@pytest.mark.parametrize("backend", ["eager", "fused"])
+def test_the_source_of_a_layer_is_what_emit_gives(backend: str) -> None:
+    assert codegen.build("gru", M, N, backend=backend).source == codegen.emit("gru", backend)
 
 
 def test_gradients_of_gradients() -> None:

@@ -43,7 +43,7 @@ def test_tracebacks_show_generated_lines() -> None:
 
 def test_a_debugger_can_step_through() -> None:
     """The lines that a trace function sees are lines of the source."""
-    layer = codegen.build("vanilla", 2, 3).l0
+    layer = codegen.build("vanilla", 2, 3, backend="eager").l0
     seen: list[str] = []
 
     def local(frame, event, argument):

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import codegen
+import derive
+from codegen.backends import choose
+from codegen.backends.base import Use
 from codegen.checking.report import CheckReport, Comparison
 from codegen.cli import run
 
@@ -32,6 +35,7 @@ def test_check_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["cell"] == "vanilla"
     assert document["passed"] is True
+    assert document["why"].startswith("chosen by auto for cpu, float32, n = 3: ")
     assert all({"name", "error", "tolerance", "passed"} == set(c) for c in document["comparisons"])
 
 
@@ -47,3 +51,13 @@ def test_a_failed_check_exits_with_1(
 def test_backends_say_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backends"]) == 0
     assert "eager: runs here" in capsys.readouterr().out
+
+
+def test_check_says_which_backend_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "vanilla", "--backend", "eager"]) == 0
+    assert capsys.readouterr().out.startswith("vanilla, eager backend (asked for): passed")
+    assert run(["check", "vanilla"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    backend, why = choose("auto", derive.cell("vanilla"), Use(hidden_size=3))
+    assert first.startswith(f"vanilla, {backend.name} backend (chosen by auto for cpu, float32, n = 3: ")
+    assert first == f"vanilla, {backend.name} backend ({why}): passed"
