@@ -36,3 +36,7 @@ class Unsupported(CodegenError, NotImplementedError):
 
 class UnknownName(CodegenError, ValueError):
     """A parameter, vector or option that the cell does not have; the message names the nearest."""
+
+
+class CompilationError(CodegenError):
+    """No C compiler, or one that failed; the message shows its command and the first lines it wrote."""
