@@ -1,8 +1,11 @@
 # Every target works alone on a fresh clone that has python3 >= 3.11 and nothing else; nothing needs activating.
 # JOBS: the processes of the test suite (auto: one a core; 0: pytest's own). PYTEST_ARGS: what else pytest is to hear.
+# CELLS: what `make bench` measures. BENCH_ARGS: what else it is to hear (cellwright bench --help).
 PYTHON      ?= python3
 JOBS        ?= auto
 PYTEST_ARGS ?=
+CELLS       ?= lstm gru pseudo-lstm
+BENCH_ARGS  ?=
 
 VENV   := .venv
 PY     := $(VENV)/bin/python
@@ -22,7 +25,7 @@ endef
 export EXECUTE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types format golden notebooks clean distclean
+.PHONY: help venv demo bench test lint types format golden notebooks clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +55,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: venv ## run the demonstration
 	$(VENV)/bin/cellwright demo
+
+bench: venv ## measure CELLS beside torch's layers, loops and the bare matrix products; on an idle machine
+	$(VENV)/bin/cellwright bench $(CELLS) $(BENCH_ARGS)
 
 test: lint types ## ruff, mypy and the whole test suite
 	$(PYTEST) $(PYTEST_ARGS)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import typer
 
-from codegen.cli import attack, bounds, certify, code, demo, symbolic, training
+from codegen.cli import attack, bench, bounds, certify, code, demo, symbolic, training
 from codegen.errors import CheckpointError, CodegenError, TrainingError
 from derive.errors import BrokenPromise, DeriveError, NoPath, RuleDoesNotApply
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (symbolic, bounds, attack, certify, code, training, demo):
+for group in (symbolic, bounds, attack, certify, code, bench, training, demo):
     group.register(app)
 
 
