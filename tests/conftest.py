@@ -1,8 +1,10 @@
 """Fixtures and settings for all tests. Nothing here imports torch: a test of `derive` alone stays fast."""
 
+import contextlib
 import difflib
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +35,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite the files under tests/golden with what the tests produce, instead of comparing",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All processes keep their compiled kernels in one folder of pytest's cache, also from run to run.
+
+    So each C text is compiled once.  ``make clean`` removes them; so does a week, for texts change.
+    """
+    if os.environ.get("CELLWRIGHT_CACHE"):
+        return
+    folder = ROOT / ".pytest_cache" / "d" / "compiled"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in folder.glob("*.*"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if path.is_file() and time.time() - path.stat().st_mtime > 7 * 24 * 3600:
+                path.unlink()
+    os.environ["CELLWRIGHT_CACHE"] = str(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

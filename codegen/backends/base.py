@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codegen.errors import CodegenError
+from codegen.loop import Loop
 from codegen.lowering import lower
 from codegen.lowering.loop import lower_loop
 from codegen.plan import Plan
@@ -73,6 +74,10 @@ class Backend(ABC):
     def module(self, plan: Plan) -> str:
         """The Python source that ``build`` loads: what :meth:`emit` gives, unless that is not Python."""
         return self.emit(plan)
+
+    def loop(self, plan: Plan) -> Loop | None:
+        """The loop that this backend computes, None if it goes through the plan's phases step by step."""
+        return None
 
     @abstractmethod
     def availability(self) -> Availability:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from codegen.backends.base import Availability, Backend, Use, loop_refusal
+from codegen.loop import Loop
 from codegen.lowering.loop import lower_loop
 from codegen.plan import Plan
-from codegen.writing.cell_class import record_class
-from codegen.writing.header import header
-from codegen.writing.imports import imports
-from codegen.writing.interface import Interface
-from codegen.writing.names import class_name
-from codegen.writing.operator import Operator
-from codegen.writing.unroll import unrolled_cell, unrolled_layer
+from codegen.writing.loop_file import loop_file
 from derive.cell import Cell
 
 
@@ -29,15 +24,11 @@ class Fused(Backend):
     def preference(self, cell: Cell, use: Use) -> int:
         return 10
 
+    def loop(self, plan: Plan) -> Loop:
+        return lower_loop(plan, sink=False)
+
     def emit(self, plan: Plan) -> str:
-        loop = lower_loop(plan, sink=False)
-        face = Interface(plan, class_name(plan.cell))
-        operator = Operator(loop, face.class_name)
-        classes = [record_class(face), unrolled_cell(face, loop, operator)]
-        body = "\n".join("\n".join(["", "", *lines]) for lines in classes)
-        body += "\n" + "\n".join(operator.lines())
-        body += "\n" + "\n".join(["", "", *unrolled_layer(face)])
-        return "\n".join([*header(plan, self.name), "", *imports(body)]) + f"\n{body}\n"
+        return loop_file(plan, self.loop(plan), self.name)
 
 
 BACKEND = Fused()

@@ -44,6 +44,9 @@ class Native(Backend):
     def preference(self, cell: Cell, use: Use) -> int:
         return 20
 
+    def loop(self, plan: Plan) -> Loop:
+        return native_loop(plan)
+
     def emit(self, plan: Plan) -> str:
         """The whole C text for float32, ready to be compiled."""
         return f"{prelude(double=False)}\n{kernels(native_loop(plan))[2]}"

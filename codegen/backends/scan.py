@@ -57,6 +57,9 @@ class Scan(Backend):
             return -20
         return 5 if use.device == "cpu" and not _runs_in_c(cell) else 50
 
+    def loop(self, plan: Plan) -> Loop:
+        return lower_loop(plan, sink=True)
+
     def emit(self, plan: Plan) -> str:
         loop = lower_loop(plan, sink=True)
         return loop_file(plan, loop, self.name, scan_kernels(loop, snake_case(class_name(plan.cell))))

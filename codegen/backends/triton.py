@@ -7,6 +7,7 @@ import os
 from functools import cache, lru_cache
 
 from codegen.backends.base import Availability, Backend, Use, loop_refusal
+from codegen.loop import Loop
 from codegen.lowering import lower
 from codegen.lowering.loop import lower_loop
 from codegen.plan import Plan
@@ -73,6 +74,9 @@ class Triton(Backend):
     def how(self, cell: Cell, use: Use) -> str:
         """Which kernels a layer of that size runs, and why; axes other than n count as large as n."""
         return _how(cell, use.hidden_size, use.dtype)
+
+    def loop(self, plan: Plan) -> Loop:
+        return lower_loop(plan, sink=True)
 
     def emit(self, plan: Plan) -> str:
         loop = lower_loop(plan, sink=True)

@@ -13,10 +13,10 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from codegen.backends import backend as named
 from codegen.cli.common import print_json
 from codegen.errors import ConfigError
 from codegen.lowering import lower
-from codegen.lowering.loop import lower_loop
 from codegen.stages import STEP, B, Group, Stage, Stages, T, loop_stages, plan_stages
 from derive.cell import Cell
 from derive.counts import polynomial
@@ -26,8 +26,6 @@ FLOAT32 = 4
 """Bytes a number."""
 WIDTH = 120
 """Of a table that goes into a file or a pipe."""
-FORMS: Mapping[str, bool | None] = {"eager": None, "fused": False}
-"""How backends lower a cell, as :func:`stages_of` takes it; all others sink formulas into their kernels."""
 STYLES = {"product": "bold cyan", "gradient": "bold cyan", "mean": "magenta", "recomputed": "italic"}
 
 
@@ -35,7 +33,7 @@ def show_plan(cell: Cell, backend: str, sizes: str | None, json: bool, output: P
     """Print the stages of what a backend writes."""
     if output is not None:
         raise ConfigError(f"--plan prints a table and writes no file; -o {output} goes with the source")
-    stages = stages_of(cell, FORMS.get(backend, True))
+    stages = stages_of(cell, backend)
     numbers = None if sizes is None else sizes_from(sizes, stages)
     if json:
         print_json({"backend": backend, **document(stages, numbers)})
@@ -45,13 +43,15 @@ def show_plan(cell: Cell, backend: str, sizes: str | None, json: bool, output: P
     wide.print(table(stages, numbers))
 
 
-def stages_of(cell: Cell, sink: bool | None) -> Stages:
-    """A cell's stages: its loop, with or without the formulas around it sunk in, or with None its phases.
+def stages_of(cell: Cell, backend: str) -> Stages:
+    """The stages of what a backend computes: its loop with the adjoint, or the phases of the plan.
 
-    Raises :class:`~codegen.errors.Unsupported` for what cannot be lowered.
+    Raises :class:`~codegen.errors.UnknownBackend`, and :class:`~codegen.errors.Unsupported` for what cannot
+    be lowered.
     """
     plan = lower(cell)
-    return plan_stages(plan) if sink is None else loop_stages(lower_loop(plan, sink=sink))
+    loop = named(backend).loop(plan)
+    return plan_stages(plan) if loop is None else loop_stages(loop)
 
 
 def sizes_from(text: str, stages: Stages) -> dict[sympy.Symbol, int]:

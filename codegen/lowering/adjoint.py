@@ -179,7 +179,7 @@ class _Reverse:
         return found
 
     def _side_by_side(self, wanted: tuple[sympy.Expr, ...]) -> bool:
-        """Whether gradients lie in one array already, or can if arrays that exist are put one after the other."""
+        """Whether gradients lie in one array, or can if arrays that exist are put one after the other."""
         count = len(wanted)
         if any(array[k : k + count] == wanted for array in self.arrays for k in range(len(array))):
             return True

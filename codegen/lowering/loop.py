@@ -35,7 +35,7 @@ def lower_loop(plan: Plan, *, sink: bool, inputs: bool = False) -> Loop:
     if sink:
         outside = _read_outside(plan, before, after)
         before, inside = sums_where_read(
-            before, inside, outside=outside, results=set(plan.states), names=names
+            before, inside, outside=outside, whole=plan.cell.equations.keys(), names=names
         )
     steps = [piece for s in inside for piece in _with_addends_in_order(s, (*before, *inside), names)]
     forward = flatten(steps, names)

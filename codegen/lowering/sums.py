@@ -23,13 +23,13 @@ def sums_where_read(
     inside: Sequence[Statement],
     *,
     outside: Set[Quantity],
-    results: Set[Quantity],
+    whole: Set[Quantity],
     names: Names,
 ) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
     """The statements before the loop and in it, with bare products.
 
-    ``outside`` is what something outside the loop reads: such a product keeps its biases.  ``results`` are
-    what the loop gives: a product's part among them gets a statement of its own.
+    ``outside`` is what something outside the loop reads: such a product keeps its biases.  A
+    product's part among ``whole``, the equations, gets a statement of its own: its name is that of the sum.
     """
     extra: dict[Quantity, sympy.Expr] = {}
     early: list[Statement] = []
@@ -49,7 +49,7 @@ def sums_where_read(
         if addend in extra:
             extra[part] = extra.get(part, sympy.S.Zero) + extra.pop(addend)
     added |= {q: q + terms.xreplace(added) for q, terms in extra.items()}
-    named = {q for q in extra if q in results or sum(q in s.reads for s in inside) > 1}
+    named = {q for q in extra if q in whole or sum(q in s.reads for s in inside) > 1}
     return tuple(early), tuple(_read_with(steps, added, named, names))
 
 

@@ -43,12 +43,14 @@ def drop_recurrence(cell: Cell) -> Rewrite:
     empty = next((s for s in chosen if _is_empty(equations[s])), None)
     if empty is not None:
         raise refuse(cell, f"nothing but the recurrence enters {empty.name}", empty)
-    equations, names = _without_shadows(equations, cell.output)
+    changed = equations
+    equations, names = _without_shadows(changed, cell.output)
     output = next((s for s in equations if s.name == cell.output), None)
     try:
         after = cell.replace(equations=equations, output=output, states=names)
     except MalformedCell as error:
-        raise refuse(cell, f"without its recurrence it is no cell: {error}") from error
+        first = next(s for s in chosen if changed[s] != cell.equations[s])
+        raise refuse(cell, f"without its recurrence it is no cell: {error}", first) from error
     renamed = {s: Vector(s.name, *s.axes) for s in states(cell) if s.name not in names}
     zero_after = {term.xreplace(renamed): 0 for term in dropped}
     return Rewrite(after, agree(before=dropped, after=zero_after), _claims)

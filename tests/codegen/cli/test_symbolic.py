@@ -156,9 +156,10 @@ def test_prove_all_is_one_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "s ✓ z=1" in gru
     assert "s ✓ [-1,1]" in gru
     assert "s ✗" in gru
+    monkeypatch.setattr("derive.catalogue", lambda: ("vanilla", "gru"))
     assert run(["prove", "--all", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert [entry["cell"] for entry in document["cells"]] == list(derive.catalogue())
+    assert [entry["cell"] for entry in document["cells"]] == ["vanilla", "gru"]
     assert [entry["theorem"] for entry in document["theorems"]] == ["A5", "B1"]
 
 

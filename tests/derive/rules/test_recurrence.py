@@ -86,6 +86,13 @@ def test_refusals() -> None:
     assert "vanilla: no state carries its past" in str(refusal("vanilla"))
     bare = Cell("bare", {f: sigmoid(W @ s.prev), s: f * s.prev + U @ x}, output=s)
     assert "nothing but the recurrence enters f\n  at: fₜ = σ(W sₜ₋₁)" in str(refusal(bare))
+    joined = {
+        f: sigmoid(W_f @ s.prev + b_f),
+        s: f * s.prev + tanh(W @ c.prev + b),
+        c: f * c.prev + (1 - f) * tanh(U @ x),
+    }
+    assert "without its recurrence it is no cell" in str(refusal(Cell("joined", joined, output=s)))
+    assert refusal(Cell("joined", joined, output=s)).at == f
     unweighted = Cell("unweighted", {f: sigmoid(s.prev + U_f @ x), s: f * s.prev + U @ x}, output=s)
     assert "f reads a past state, and not through weights\n  at: fₜ" in str(refusal(unweighted))
 
