@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from codegen.loop import Block, Loop, LoopStatement, Transposed, axis_of
+from codegen.loop import Block, Loop, LoopStatement, Transposed, axis_of, matrices
 from codegen.native.kernel import Body, Home, c_names, crossing, parts_width, stages, total
 from codegen.native.storage import Group, groups
 from codegen.plan import Product
@@ -153,8 +153,9 @@ class Direction:
             self.homes[symbol] = Home(room, width, parts_width(product.symbols[:place]))
 
     def index(self, product: Product) -> int:
-        """A product's number, by its operand."""
-        return [p.operand for p in self.loop.products].index(product.operand)
+        """A product's number; its parts' symbols may have been exchanged, so it is known by its matrices."""
+        known = [(p.operand, matrices(p)) for p in self.loop.products]
+        return known.index((product.operand, matrices(product)))
 
     def lines(self) -> list[str]:
         """The packing and the function itself."""

@@ -73,8 +73,8 @@ def from_outside(loop: Loop) -> tuple[Product, ...]:
 
 def back_outside(loop: Loop) -> tuple[Product, ...]:
     """Those whose way back can, too, since nothing else reads the operand."""
-    gradients = {s.product.operand: s.symbol for s in loop.backward.statements if isinstance(s, Transposed)}
-    return tuple(p for p in from_outside(loop) if loop.backward.of_blocks[p.operand] == gradients[p.operand])
+    gradients = {s.product: s.symbol for s in loop.backward.statements if isinstance(s, Transposed)}
+    return tuple(p for p in from_outside(loop) if loop.backward.of_blocks[p.operand] == gradients[p])
 
 
 def sums(loop: Loop) -> Group:

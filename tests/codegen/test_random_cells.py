@@ -33,8 +33,8 @@ def of_backend(name: str, sample: Sample) -> Values:
     return array(done.output), tuple(map(array, done.last)), done.gradients()
 
 
-def of_loop(sample: Sample, *, sink: bool) -> Values:
-    done = LoopRun(lower_loop(lower(sample.cell), sink=sink), sample)
+def of_loop(sample: Sample, *, sink: bool, inputs: bool = False) -> Values:
+    done = LoopRun(lower_loop(lower(sample.cell), sink=sink, inputs=inputs), sample)
     return done.output, done.last, done.gradients()
 
 
@@ -58,8 +58,8 @@ def test_backends_and_loop_forms_agree_with_the_evaluator(cell: Cell) -> None:
     except CodegenError:
         assume(False)
     exact = (*sample.values(), by_complex_step(sample))
-    for sink in (False, True):
-        assert_same(f"loop form, sink={sink}", of_loop(sample, sink=sink), exact)
+    for form in ({"sink": False}, {"sink": True}, {"sink": True, "inputs": True}):
+        assert_same(f"loop form, {form}", of_loop(sample, **form), exact)
     for name in BACKENDS:
         if found()[name].refusal(cell, EXACT) is None:
             assert_same(name, of_backend(name, sample), exact)

@@ -43,6 +43,9 @@ UNUSUAL = (
     Cell("nested", {s: tanh(V @ tanh(W @ s.prev + b) + U @ x)}, output=s),
     Cell("blind-gate", {i: sigmoid(U_i @ x + b_i), s: i * s.prev + (1 - i) * tanh(W @ s.prev + b)}, output=s),
     Cell("two-matrices", {s: tanh(W @ s.prev + V @ s.prev + U @ x + b)}, output=s),
+    Cell(
+        "one-operand-in-two-forms", {s: tanh(W @ (s.prev / 2) + U @ x) + V @ (identity(s.prev) / 2)}, output=s
+    ),
     Cell("shared-matrix", {s: tanh(W @ s.prev + U @ x), c: c.prev / 2 + W @ s + W @ c.prev}, output=c),
     Cell("two-biases", {s: tanh(W @ s.prev + U @ x + b + b_i)}, output=s),
     Cell("constant-gate", {f: sigmoid(b_f), s: f * s.prev + (1 - f) * tanh(W @ s.prev + U @ x)}, output=s),

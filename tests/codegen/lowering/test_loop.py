@@ -21,7 +21,8 @@ from tests.loops import LoopRun, NotAtHand
 CELLS = [*map(derive.cell, derive.catalogue()), *UNUSUAL]
 BY_NAME = {cell.name: cell for cell in CELLS}
 each = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-both = pytest.mark.parametrize("sink", [False, True], ids=["outside", "sunk"])
+FORMS = {"outside": {"sink": False}, "sunk": {"sink": True}, "inside": {"sink": True, "inputs": True}}
+each_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 @cache
@@ -32,8 +33,8 @@ def exact(cell: Cell) -> tuple[Sample, Gradients]:
 
 
 @cache
-def loop(name: str, *, sink: bool = False) -> Loop:
-    return lower_loop(lower(BY_NAME[name]), sink=sink)
+def loop(name: str, *, sink: bool = False, inputs: bool = False) -> Loop:
+    return lower_loop(lower(BY_NAME[name]), sink=sink, inputs=inputs)
 
 
 def names(symbols) -> list[str]:
@@ -46,10 +47,10 @@ def assert_close(found: Array, expected: Array, what: str) -> None:
 
 
 @each
-@both
-def test_values_and_gradients_are_exact(cell: Cell, sink: bool) -> None:
+@each_form
+def test_values_and_gradients_are_exact(cell: Cell, form: dict[str, bool]) -> None:
     sample, gradients = exact(cell)
-    run = LoopRun(loop(cell.name, sink=sink), sample)
+    run = LoopRun(loop(cell.name, **form), sample)
     output, last = sample.values()
     assert_close(run.output, output, "output")
     for state, mine, theirs in zip(cell.states, run.last, last, strict=True):
@@ -65,10 +66,10 @@ def test_values_and_gradients_are_exact(cell: Cell, sink: bool) -> None:
 
 
 @each
-@both
-def test_nothing_is_kept_in_vain(cell: Cell, sink: bool) -> None:
+@each_form
+def test_nothing_is_kept_in_vain(cell: Cell, form: dict[str, bool]) -> None:
     """Without any one of the kept vectors the way back lacks something."""
-    whole = loop(cell.name, sink=sink)
+    whole = loop(cell.name, **form)
     sample, _ = exact(cell)
     for vector in whole.kept:
         without = tuple(v for v in whole.kept if v != vector)
@@ -77,9 +78,9 @@ def test_nothing_is_kept_in_vain(cell: Cell, sink: bool) -> None:
 
 
 @each
-@both
-def test_what_is_cheap_is_computed_again_and_is_needed(cell: Cell, sink: bool) -> None:
-    whole = loop(cell.name, sink=sink)
+@each_form
+def test_what_is_cheap_is_computed_again_and_is_needed(cell: Cell, form: dict[str, bool]) -> None:
+    whole = loop(cell.name, **form)
     sample, _ = exact(cell)
     assert not {s.symbol for s in whole.backward.recomputed} & set(whole.stored)
     for statement in whole.backward.recomputed:
@@ -90,9 +91,9 @@ def test_what_is_cheap_is_computed_again_and_is_needed(cell: Cell, sink: bool) -
 
 
 @each
-@both
-def test_operands_and_what_is_read_of_the_past_are_stored_or_taken(cell: Cell, sink: bool) -> None:
-    whole = loop(cell.name, sink=sink)
+@each_form
+def test_operands_and_what_is_read_of_the_past_are_stored_or_taken(cell: Cell, form: dict[str, bool]) -> None:
+    whole = loop(cell.name, **form)
     for product in whole.products:
         operand = product.operand
         held = operand.state in whole.stored if is_past(operand) else operand in (*whole.stored, *whole.taken)
@@ -100,15 +101,23 @@ def test_operands_and_what_is_read_of_the_past_are_stored_or_taken(cell: Cell, s
 
 
 @each
-@both
-def test_a_product_is_bare_and_what_is_added_to_it_lies_in_a_block(cell: Cell, sink: bool) -> None:
-    whole = loop(cell.name, sink=sink)
+@each_form
+def test_a_product_is_bare_and_what_is_added_to_it_lies_as_its_rows_do(
+    cell: Cell, form: dict[str, bool]
+) -> None:
+    whole = loop(cell.name, **form)
     for product in whole.products:
         assert not any(part.biases for part in product.parts)
-        if product.addends:
+        if not product.addends:
+            continue
+        if (onto := whole.onto(product)) is not None:
+            row, first = onto.symbols, onto.symbols.index(product.addends[0])
+            readers = [s for s in whole.forward if set(product.addends) & s.reads]
+            assert readers == [product], "something else reads sums that the product overwrites"
+        else:
             index, first = whole.added(product)
-            found = whole.blocks[index].symbols[first : first + len(product.addends)]
-            assert found == product.addends
+            row = whole.blocks[index].symbols
+        assert row[first : first + len(product.addends)] == product.addends
 
 
 def test_the_lstm_keeps_its_gates_and_one_squashed_state() -> None:
@@ -167,9 +176,9 @@ def test_a_product_of_parameters_before_the_loop_is_no_block() -> None:
     plan = lower(cell)
     product = plan.before.products[0]
     assert not product.operand.has(Input)
-    for sink in (False, True):
+    for form in FORMS.values():
         sample = draw(cell, seed=0)
-        run = LoopRun(lower_loop(plan, sink=sink), sample)
+        run = LoopRun(lower_loop(plan, **form), sample)
         assert product.symbols[0] not in run.loop.taken
         assert_close(run.output, sample.values()[0], "output")
         for mine, theirs in run.gradients().pairs(by_complex_step(sample)):
