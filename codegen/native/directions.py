@@ -160,15 +160,19 @@ class Reverse(Direction):
         uses = [q for s in everything for q in s.reads]
         products = {s.symbol for s in everything if isinstance(s, Transposed)}
         found: list[LoopStatement] = []
+        written: dict[Vector, Vector] = {}
         for statement in everything:
             expr = statement.expr if isinstance(statement, Assignment | Mean) else None
             alone = isinstance(statement, Assignment) and expr in products and uses.count(expr) == 1
             if alone and expr not in self.homes and statement.symbols[0] in self.homes:
                 assert isinstance(expr, Vector)
-                self.homes[expr] = self.homes[statement.symbols[0]]
+                written[expr] = statement.symbols[0]  # by that name others wait for it
             else:
                 found.append(statement)
-        return found
+        return [
+            dataclasses.replace(s, symbol=written.get(s.symbol, s.symbol)) if isinstance(s, Transposed) else s
+            for s in found
+        ]
 
     def multiply(self, stage: Product | Transposed) -> list[str]:
         assert isinstance(stage, Transposed)

@@ -37,7 +37,8 @@ def drop_recurrence(cell: Cell) -> Rewrite:
         equations[symbol] = _without(equations, expr, dropped) if symbol in chosen else expr
     at_fault = [s for s in chosen if s not in sites and _reads_past(equations, equations[s])]
     if not dropped and not at_fault:
-        raise already(cell, "no gate and no candidate reads a past state through weights")
+        seen = next(iter(chosen), states(cell)[0])
+        raise already(cell, "no gate and no candidate reads a past state through weights", seen)
     if at_fault:
         raise refuse(cell, f"{at_fault[0].name} reads a past state, and not through weights", at_fault[0])
     empty = next((s for s in chosen if _is_empty(equations[s])), None)

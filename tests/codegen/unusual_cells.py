@@ -46,6 +46,7 @@ UNUSUAL = (
     Cell(
         "one-operand-in-two-forms", {s: tanh(W @ (s.prev / 2) + U @ x) + V @ (identity(s.prev) / 2)}, output=s
     ),
+    Cell("bias-before-a-product", {o: W_o @ s.prev + b_o, s: tanh(W @ o + b)}, output=s),
     Cell("shared-matrix", {s: tanh(W @ s.prev + U @ x), c: c.prev / 2 + W @ s + W @ c.prev}, output=c),
     Cell("two-biases", {s: tanh(W @ s.prev + U @ x + b + b_i)}, output=s),
     Cell("constant-gate", {f: sigmoid(b_f), s: f * s.prev + (1 - f) * tanh(W @ s.prev + U @ x)}, output=s),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sympy import Rational
 
@@ -120,11 +120,13 @@ POLYNOMIALS = st.recursive(
 
 
 @given(expr=POLYNOMIALS)
+@example(expr=f + (f + q) * q)
 def test_factoring_changes_no_value(expr: sympy.Expr) -> None:
-    opaque = {tanh(s): sympy.Symbol("a"), q: sympy.Symbol("q")}
+    """At q = 13/7: its square has no root in it, so that the variance is what is given a value."""
+    opaque = {tanh(s): sympy.Symbol("a"), variance(v): sympy.Symbol("V")}
     difference = substitute(expr, opaque) - substitute(factored(expr), opaque)
-    point = dict(zip((f, g, s, *opaque.values()), (Rational(k, 7) for k in (2, 3, 5, 11, 13)), strict=True))
-    assert difference.xreplace(point) == 0
+    numbers = (*(Rational(k, 7) for k in (2, 3, 5, 11)), Rational(7, 13) ** 2 - 1)
+    assert difference.xreplace(dict(zip((f, g, s, *opaque.values()), numbers, strict=True))) == 0
 
 
 # Means

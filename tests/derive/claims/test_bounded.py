@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Rational
 
@@ -237,6 +237,7 @@ def magnitudes(cell: Cell, params: dict[str, np.ndarray], inputs: np.ndarray) ->
     return found | {input_symbol(name): float(np.abs(inputs).max()) for name in cell.inputs}
 
 
+@settings(max_examples=15)  # some cells take seconds
 @given(st.one_of(cells(), gated_cells()), st.integers(0, 2**16))
 def test_no_bound_is_broken_by_a_run(cell: Cell, seed: int) -> None:
     claims = bounded(cell)
