@@ -354,7 +354,8 @@ def run_<STEM>(steps: int, *inputs: Tensor) -> Tensors:
     double = any(value.dtype == torch.float64 for value in inputs)
     dtype = torch.float64 if double else torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
-        return apply_<STEM>(steps, *(value.to(dtype) for value in inputs))
+        cast = [value.to(dtype) for value in inputs]
+        return apply_<STEM>(steps, *cast)
 
 
 def apply_<STEM>(steps: int, *inputs: Tensor) -> Tensors:

@@ -455,7 +455,8 @@ def run_gru(steps: int, *inputs: Tensor) -> Tensors:
     double = any(value.dtype == torch.float64 for value in inputs)
     dtype = torch.float64 if double else torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
-        return apply_gru(steps, *(value.to(dtype) for value in inputs))
+        cast = [value.to(dtype) for value in inputs]
+        return apply_gru(steps, *cast)
 
 
 def apply_gru(steps: int, *inputs: Tensor) -> Tensors:

@@ -480,7 +480,8 @@ def run_pseudo_lstm(steps: int, *inputs: Tensor) -> Tensors:
     double = any(value.dtype == torch.float64 for value in inputs)
     dtype = torch.float64 if double else torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
-        return apply_pseudo_lstm(steps, *(value.to(dtype) for value in inputs))
+        cast = [value.to(dtype) for value in inputs]
+        return apply_pseudo_lstm(steps, *cast)
 
 
 def apply_pseudo_lstm(steps: int, *inputs: Tensor) -> Tensors:
