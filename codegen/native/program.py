@@ -134,15 +134,12 @@ class Direction:
     def _room_for(self, product: Product) -> None:
         """Where a product leaves its sums: on those of another, which it adds itself to, or in a room."""
         onto = self.loop.onto(product)
-        index, width, before = self.index(product), parts_width(product.symbols), 0
         if onto is not None:
-            index, width = self.index(onto), parts_width(onto.symbols)
-            before = onto.symbols.index(product.addends[0])
-            room, symbols = f"room_{index}", onto.symbols
-            for place, symbol in enumerate(product.symbols):
-                home = self.homes[onto.symbols[before + place]]
-                self.homes[symbol] = Home(home.array, width, parts_width(symbols[: before + place]))
+            first = onto.symbols.index(product.addends[0])
+            for symbol, sums in zip(product.symbols, onto.symbols[first:], strict=False):
+                self.homes[symbol] = self.homes[sums]
             return
+        index, width = self.index(product), parts_width(product.symbols)
         room = self.pointers.add(f"room_{index}", ("sums", product), constant=False)
         if product.operand in self.loop.taken:
             self.at_step.append(

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from codegen.loop import Loop, axis_of
-from codegen.writing.layout import INDENT, indent, listed
+from codegen.writing.layout import indent, listed
 from codegen.writing.loop_backward import backward_function
 from codegen.writing.loop_forward import steps_function
 from codegen.writing.loop_names import LoopNames
@@ -93,7 +93,6 @@ class Operator:
         shown = " ".join([*(rows[q] for q in loop.exports), *widths_kept])
         sizes = names.sizes()
         used = {axis for axis in sizes if re.search(rf"\b{axis}\b", shown)}
-        lines = [f"({', '.join(names.inputs)},) = inputs" if len(names.inputs) == 1 else ""]
         lines = [
             *listed("[", names.inputs, "] = inputs", 1),
             f"batch = {like}.shape[0]",
@@ -117,7 +116,7 @@ def _fill(template: str, words: dict[str, str], fakes: list[str]) -> list[str]:
             lines += indent(fakes)
         else:
             lines.append(re.sub(r"<([A-Z]+)>", lambda m: words[m.group(1)], line))
-    return [line.rstrip() for line in lines if line.strip() or line == "" or INDENT]
+    return [line.rstrip() for line in lines]
 
 
 _OVER_STEPS = '''
