@@ -36,6 +36,7 @@ from derive.errors import (
 )
 from derive.evaluate import evaluate
 from derive.initialization import forget_biases, initial_scales, jacobian_shares, memory_biases
+from derive.learning import Sensitivities
 from derive.prove import prove
 from derive.rule import RULES, Rule, Step, apply
 from derive.search import path, variants
@@ -85,6 +86,7 @@ __all__ = [
     "Rational",
     "Rule",
     "RuleDoesNotApply",
+    "Sensitivities",
     "State",
     "Step",
     "UnknownCell",

@@ -53,7 +53,8 @@ class TwoNorms:
         found = profile(self.intervals.cell, (), [row.terms[k].coefficient for k in used])
         weights = [numbers.array(np.full(size, norms[k])) for k in used]
         rows = np.sqrt(numbers.above(unit_supremum(self.intervals, found, weights, size))) * SLACK
-        total = sum(_scaled(rows, maps[k], rests[k]) ** 2 / norms[k] for k in used)
+        with np.errstate(over="ignore"):  # what is too large is infinite, which is a bound
+            total = sum(np.square(_scaled(rows, maps[k], rests[k])) / norms[k] for k in used)
         return float(np.sqrt(total) * SLACK)
 
     def _size(self, row: Row, column: Quantity) -> int:

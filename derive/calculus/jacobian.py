@@ -196,7 +196,7 @@ def _on_basis(word: Word, wrt: Quantity, env: Mapping[Quantity, Array], evaluato
         axes, basis = wrt.axes, np.eye(int(np.prod(size))).reshape(-1, *size)
     else:
         axes, basis = _outer(word.operand, wrt, env, evaluator)
-    delta = State("δ", *axes)
+    delta = State("∂", *axes)  # no identifier, so no cell's own name
     return np.asarray(evaluator(word.applied(delta), {**env, delta: basis}))
 
 

@@ -78,6 +78,15 @@ def test_cauchy_schwarz_keeps_the_coupling() -> None:
     assert bound(free, 2).evaluate(params) == pytest.approx(1.0, rel=1e-3)
 
 
+def test_a_bound_too_large_for_a_float_is_infinite() -> None:
+    cell = Cell("mix", {z: sigmoid(b), s: z * s.prev + (1 - z) * (W @ s.prev)})
+    params = {"W": 1e200 * np.eye(3), "b": np.zeros(3)}
+    assert bound(cell, 2).evaluate(params) == pytest.approx(0.5e200, rel=1e-3)
+    norms = TwoNorms(bound(cell, 2).weighted(params).intervals)
+    (row,) = state_rows(cell)
+    assert norms.block(row, s.prev) == pytest.approx(0.5e200, rel=1e-3)  # though its square is no float
+
+
 @given(st.integers(0, 50), st.floats(0.01, 10))
 @settings(max_examples=20)
 def test_two_norms_scale_and_are_below_the_triangle_inequality(seed: int, size: float) -> None:

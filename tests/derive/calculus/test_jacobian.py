@@ -14,6 +14,7 @@ from derive import (
     EvaluationError,
     Input,
     Jacobian,
+    Linear,
     Parameter,
     State,
     Vector,
@@ -131,6 +132,18 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
 
 
 # Words
+
+
+def test_no_name_of_a_state_is_in_the_way() -> None:
+    """δ, which also names the perturbation on paper, is a legal name of a state."""
+    found = []
+    for name in ("s", "δ"):
+        s, x, W, U = State(name), Input("x"), Parameter("W", "n", "n"), Parameter("U", "n", "m")
+        cell = Cell("own", {s: tanh(Linear(W, s.prev) + Linear(U, x))}, output=s)
+        params = {"W": [[0.5, -0.3], [0.7, 0.2]], "U": [[1.0], [-2.0]]}
+        found.append(jacobian(cell, name, name).evaluate(params, [0.4], ([0.1, -0.6],)))
+    assert np.array_equal(*found)
+    assert abs(found[0][0, 0]) > 0.1
 
 
 def test_words_of_the_gru() -> None:

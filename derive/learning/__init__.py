@@ -1,0 +1,5 @@
+"""Learning from the symbolic Jacobian: gradients carried forward in time, without a tape."""
+
+from derive.learning.sensitivities import Sensitivities
+
+__all__ = ["Sensitivities"]
