@@ -8,12 +8,12 @@ import torch
 from rich.console import Console
 
 import derive
-from codegen.building import build
 from codegen.checking import check
 from codegen.emission import emit
+from codegen.experiment import prepare
 from codegen.files import write_atomic
 from codegen.report import Trained, report_html
-from codegen.training import Corpus, LanguageModel, RichProgress, TrainingConfig, embedded_corpus, train
+from codegen.training import Corpus, RichProgress, embedded_corpus
 
 CELLS = ("pseudo-lstm", "lstm")
 SIZE = 128
@@ -54,22 +54,10 @@ def _one(name: str, output: Path, corpus: Corpus, epochs: int, console: Console)
     console.print(f"wrote {output / name}.py ({len(source.splitlines())} lines) and .svg", markup=False)
     report = check(cell)
     console.print(str(report).splitlines()[0], markup=False)
-    config = TrainingConfig(
-        cell=name,
-        batch_size=20,
-        bptt=20,
-        hidden_size=SIZE,
-        embedding_size=SIZE,
-        learning_rate=3e-3,
-        epochs=epochs,
-        biases=derive.forget_biases(cell),
-    )
-    model = LanguageModel(build(cell, SIZE, SIZE), len(corpus.vocabulary), SIZE, SIZE)
+    sizes = {"batch_size": 20, "bptt": 20, "hidden_size": SIZE, "embedding_size": SIZE}
+    experiment = prepare(cell, {**sizes, "learning_rate": 3e-3, "epochs": epochs}, data=corpus)
     with RichProgress(console) as progress:
-        result = train(
-            model,
-            corpus,
-            config,
+        result = experiment.train(
             output / "runs" / name,
             on_step=progress.on_step,
             on_epoch=progress.on_epoch,

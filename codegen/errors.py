@@ -22,8 +22,24 @@ class TrainingError(CodegenError):
     """A training cannot start or go on: the model does not fit the configuration, or it diverged."""
 
 
+class Diverged(TrainingError):
+    """A loss, a state or a weight is no longer finite: a result, and not a nice one.
+
+    Attributes:
+        history: reports of the epochs before.
+    """
+
+    def __init__(self, message: str, history: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.history = history
+
+
 class CheckpointError(CodegenError):
     """A checkpoint cannot be read, or belongs to another model, corpus or configuration."""
+
+
+class Stopped(CodegenError):
+    """Work that was well begun cannot go on now; nothing of it is lost, and it can be taken up again."""
 
 
 class UnknownBackend(CodegenError, ValueError):

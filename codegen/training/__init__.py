@@ -1,4 +1,4 @@
-"""Train word-level language models on the cells: the article's experiment, and its data.
+"""Train models around the cells: the article's experiment and its data, and tasks that test a memory.
 
 Depends on the rest of `codegen` for its errors alone: a layer is given, not built here.
 """
@@ -6,13 +6,14 @@ Depends on the rest of `codegen` for its errors alone: a layer is given, not bui
 from codegen.training.checkpoint import load_weights
 from codegen.training.config import TrainingConfig
 from codegen.training.corpus import embedded_corpus, write_embedded_corpus
-from codegen.training.data import Corpus, data_directory, load_corpus
+from codegen.training.data import Corpus, data_directory, load_corpus, reduced_corpus
 from codegen.training.evaluation import Loss, evaluate
 from codegen.training.initialization import INITIALIZATIONS, Initialization, initialize
 from codegen.training.log import EpochReport, StepReport
 from codegen.training.loop import TrainingResult, train
-from codegen.training.model import LanguageModel, Layer
+from codegen.training.model import LanguageModel, Layer, Model
 from codegen.training.progress import RichProgress
+from codegen.training.tasks.language import LanguageTask
 
 __all__ = [
     "INITIALIZATIONS",
@@ -20,8 +21,10 @@ __all__ = [
     "EpochReport",
     "Initialization",
     "LanguageModel",
+    "LanguageTask",
     "Layer",
     "Loss",
+    "Model",
     "RichProgress",
     "StepReport",
     "TrainingConfig",
@@ -32,6 +35,7 @@ __all__ = [
     "initialize",
     "load_corpus",
     "load_weights",
+    "reduced_corpus",
     "train",
     "write_embedded_corpus",
 ]

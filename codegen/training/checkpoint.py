@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -75,13 +76,18 @@ class Checkpoint:
     progress: Progress
     single_state: bool
 
-    def require(self, identity: Mapping[str, Any]) -> None:
+    def require(
+        self, identity: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Refuse to go on with a run that is not this one.
+
+        Args:
+            defaults: values of what the checkpoint may be too old to know.
 
         Raises:
             CheckpointError: naming each field that differs, with both values.
         """
-        before, now = _flat(self.identity), _flat(identity)
+        before, now = _flat(defaults) | _flat(self.identity), _flat(identity)
         differences = [
             f"{key} was {before.get(key)!r} and is now {now.get(key)!r}"
             for key in dict.fromkeys([*before, *now])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,47 @@ def parse_corpus(files: Mapping[str, bytes]) -> Corpus:
     index = {word: position for position, word in enumerate(vocabulary)}
     tokens = {split: _encode(words[split], index, split_file_name(split)) for split in SPLITS}
     return Corpus(vocabulary, tokens["train"], tokens["valid"], tokens["test"], _checksum(files))
+
+
+def reduced_corpus(
+    corpus: Corpus,
+    *,
+    train_tokens: int | None = None,
+    valid_tokens: int | None = None,
+    test_tokens: int | None = None,
+    vocabulary: int | None = None,
+) -> Corpus:
+    """A smaller corpus for a smaller machine: the first tokens of each split, the most frequent types.
+
+    Types are counted in the training text that is kept; the others, and words of the other splits that it
+    lacks, become `<unk>`. The checksum is that of the whole and of what was kept.
+
+    Args:
+        train_tokens, valid_tokens, test_tokens: how many are kept; all if None.
+        vocabulary: how many types are kept, `<unk>` included; all if None.
+
+    Raises:
+        DataError: a size is less than 1, or more than there is.
+    """
+    sizes = {"train": train_tokens, "valid": valid_tokens, "test": test_tokens}
+    for name, size, there_are in (
+        *((f"{split}_tokens", size, len(getattr(corpus, split))) for split, size in sizes.items()),
+        ("vocabulary", vocabulary, len(corpus.vocabulary)),
+    ):
+        if size is not None and not 1 <= size <= there_are:
+            raise DataError(f"{name} is {size}; expected from 1 to {there_are:,}, which the corpus has")
+    if vocabulary is None and not any(sizes.values()):
+        return corpus
+    splits = {split: getattr(corpus, split)[:size].tolist() for split, size in sizes.items()}
+    counts = Counter(splits["train"])
+    unknown = corpus.vocabulary.index(UNKNOWN) if UNKNOWN in corpus.vocabulary else len(corpus.vocabulary)
+    others = [token for token, _ in counts.most_common() if token != unknown]  # ties: the earlier first
+    kept = [unknown, *others[: vocabulary - 1 if vocabulary is not None else None]]
+    index = {token: position for position, token in enumerate(kept)}
+    encoded = {split: torch.tensor([index.get(t, 0) for t in tokens]) for split, tokens in splits.items()}
+    words = (*corpus.vocabulary, UNKNOWN)
+    digest = hashlib.sha256(f"{corpus.checksum} {sizes} {vocabulary}".encode()).hexdigest()
+    return Corpus(tuple(words[token] for token in kept), **encoded, checksum=digest)
 
 
 def _words(data: bytes, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from codegen.training.data import batches
-from codegen.training.model import LanguageModel, State
+from codegen.training.model import Model, State
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,13 @@ class Loss:
     Attributes:
         article: the sum over the batches of the mean cross-entropy in nats: the unit of the article's table.
         batches: how many there were; all of one size, so that `nats` is the mean over words as well.
+        correct: the share of predictions that count as right, in tasks other than language; there the loss
+            is not a cross-entropy of words, and `nats` reads as its mean.
     """
 
     article: float
     batches: int
+    correct: float | None = None
 
     @property
     def nats(self) -> float:
@@ -40,7 +43,7 @@ class Loss:
 
 
 def evaluate(
-    model: LanguageModel,
+    model: Model,
     tokens: Tensor,
     batch_size: int = 30,
     bptt: int = 30,
@@ -56,7 +59,7 @@ def evaluate(
     Raises:
         DataError: too few tokens for one batch.
     """
-    windows = batches(tokens.to(model.decoder.weight.device), batch_size, bptt)
+    windows = batches(tokens.to(model.device), batch_size, bptt)
     state: State | None = None
     losses = []
     was_training = model.training

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from codegen.errors import ConfigError, TrainingError
-from codegen.training.model import LanguageModel
+from codegen.training.model import Model
 from codegen.training.rng import seeded
 
 Draw: TypeAlias = Callable[[Tensor, int], object]
@@ -73,9 +73,10 @@ def find_initialization(name: str) -> Initialization:
 
 
 def initialize(
-    model: LanguageModel,
+    model: Model,
     scheme: str = "article",
     *,
+    scale: float = 1.0,
     biases: Mapping[str, float] = MappingProxyType({}),
     seed: int = 0,
 ) -> None:
@@ -85,6 +86,7 @@ def initialize(
     of the layer's matrices (TensorFlow's basic LSTM has one matrix for inputs and state), n for the softmax.
 
     Args:
+        scale: a factor on the layer's matrices: with orthogonal ones, the norm of each.
         biases: the value of every element of the named vectors, such as `{"b_f": 1.0}` for a forget gate
             that starts open; names as in `layer.equation_parameters()`.
 
@@ -95,20 +97,25 @@ def initialize(
     draw = find_initialization(scheme).draw
     weights = model.layer.equation_parameters()
     _check_biases(biases, weights)
-    with torch.no_grad(), seeded(seed, model.decoder.weight.device):
+    with torch.no_grad(), seeded(seed, model.device):
         if draw is None:
             for module in (model.embedding, model.layer, model.decoder):
-                module.reset_parameters()
+                if module is not None:
+                    module.reset_parameters()
         else:
             _check_coverage(model, weights)
             _draw_all(model, weights, draw)
+        for weight in weights.values():
+            if weight.ndim == 2:
+                weight.mul_(scale)
         for name, value in biases.items():
             weights[name].fill_(value)
 
 
-def _draw_all(model: LanguageModel, weights: Mapping[str, Tensor], draw: Draw) -> None:
-    draw(model.embedding.weight, model.embedding.num_embeddings)
-    fan_in = model.decoder.in_features + model.embedding.embedding_dim
+def _draw_all(model: Model, weights: Mapping[str, Tensor], draw: Draw) -> None:
+    if model.embedding is not None:
+        draw(model.embedding.weight, model.embedding.num_embeddings)
+    fan_in = model.decoder.in_features + model.input_size
     for weight in weights.values():
         if weight.ndim < 2:
             weight.zero_()
@@ -125,10 +132,10 @@ def _check_biases(biases: Mapping[str, float], weights: Mapping[str, Tensor]) ->
             raise ConfigError(f"biases: the layer has no vector {name!r}{_nearest(name, vectors)}")
 
 
-def _check_coverage(model: LanguageModel, weights: Mapping[str, Tensor]) -> None:
+def _check_coverage(model: Model, weights: Mapping[str, Tensor]) -> None:
     named = sum(weight.numel() for weight in weights.values())
-    others = sum(p.numel() for p in (model.embedding.weight, model.decoder.weight, model.decoder.bias))
-    unnamed = sum(p.numel() for p in model.parameters() if p.requires_grad) - others - named
+    own = sum(p.numel() for p in model.layer.parameters() if p.requires_grad)
+    unnamed = own - named
     if unnamed:
         raise TrainingError(
             f"the layer has {unnamed:,} weights besides the {named:,} of equation_parameters(), and this "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -73,8 +74,8 @@ class EpochReport:
         return {
             "event": "epoch",
             "epoch": self.epoch,
-            **_loss_record("train", self.train),
-            **_loss_record("valid", self.valid),
+            **_loss_record("train", self.train, words=self.valid.correct is None),
+            **_loss_record("valid", self.valid, words=self.valid.correct is None),
             "max_state": self.max_state,
             "tokens_per_second": self.tokens_per_second,
             "seconds": self.seconds,
@@ -86,8 +87,8 @@ class EpochReport:
     def from_record(cls, record: dict[str, Any]) -> EpochReport:
         """The report that `as_record` wrote down."""
         return cls(
-            train=Loss(record["train_article"], record["train_batches"]),
-            valid=Loss(record["valid_article"], record["valid_batches"]),
+            train=_loss("train", record),
+            valid=_loss("valid", record),
             **{key: record[key] for key in ("epoch", "max_state", "tokens_per_second", "seconds", "best")},
             measured={key: value for key, value in record.items() if key not in _EPOCH_KEYS},
         )
@@ -98,19 +99,26 @@ _EPOCH_KEYS = {
     *(
         f"{split}_{unit}"
         for split in ("train", "valid")
-        for unit in ("article", "batches", "nats", "perplexity")
+        for unit in ("article", "batches", "nats", "perplexity", "mean", "correct")
     ),
 }
 
 
-def _loss_record(split: str, loss: Loss) -> dict[str, float | int | None]:
-    return {
+def _loss(split: str, record: Mapping[str, Any]) -> Loss:
+    return Loss(record[f"{split}_article"], record[f"{split}_batches"], record.get(f"{split}_correct"))
+
+
+def _loss_record(split: str, loss: Loss, *, words: bool) -> dict[str, float | int | None]:
+    record: dict[str, float | int | None] = {
         f"{split}_article": loss.article,
         f"{split}_batches": loss.batches,
-        f"{split}_nats": loss.nats,
-        # JSON has no infinity.
-        f"{split}_perplexity": loss.perplexity if math.isfinite(loss.perplexity) else None,
     }
+    if words:
+        # JSON has no infinity.
+        perplexity = loss.perplexity if math.isfinite(loss.perplexity) else None
+        return record | {f"{split}_nats": loss.nats, f"{split}_perplexity": perplexity}
+    record[f"{split}_mean"] = loss.nats
+    return record if loss.correct is None else record | {f"{split}_correct": loss.correct}
 
 
 class RunLog:
@@ -146,7 +154,7 @@ class RunLog:
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         written = os.write(self._descriptor, line)
         if written != len(line):
-            raise OSError(f"the log took {written} of {len(line)} bytes: is the disk full?")
+            raise OSError(errno.ENOSPC, f"the log took {written} of {len(line)} bytes: no space left")
         self.size += written
 
     def sync(self) -> int:

@@ -1,5 +1,5 @@
-"""Train a language model as in the article: truncated backpropagation with the state carried from batch to
-batch, Adam, and a stop when the validation loss no longer falls.
+"""Train a model as in the article: truncated backpropagation with the state carried from batch to batch,
+Adam, and a stop when the validation loss no longer falls.
 
 A run directory holds
     config.json          hyperparameters, data, shapes; versions and threads
@@ -16,15 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from codegen.errors import TrainingError
 from codegen.training.config import TrainingConfig
-from codegen.training.data import Corpus, batches
 from codegen.training.interrupt import deferred_interrupt
 from codegen.training.log import EpochReport, StepReport
-from codegen.training.model import LanguageModel
+from codegen.training.model import Model
 from codegen.training.rng import seeded
 from codegen.training.run import BEST, Measure, Run
+from codegen.training.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class TrainingResult:
 
 
 def train(
-    model: LanguageModel,
-    corpus: Corpus,
+    model: Model,
+    task: Task[Any],
     config: TrainingConfig,
     run_dir: str | PathLike[str],
     *,
@@ -64,27 +64,27 @@ def train(
 
     Args:
         model: on the device and in the precision to train in.
+        task: what it is to learn, on the same device.
         on_step, on_epoch: told of each step and each epoch.
         measure: numbers by name to log with each epoch, computed from the model as it is at the epoch's end,
             which it must leave as it is: such as a bound of the Jacobian.
         resume: False discards the run in `run_dir`, if any, and starts over.
 
     Raises:
-        DataError: a split is too short for one window.
         ConfigError: `config.biases` names what the layer does not have.
-        TrainingError: the sizes of model, corpus and configuration differ, or the loss, the state or a
-            weight is no longer finite.
+        TrainingError: the sizes of model, task and configuration differ.
+        Diverged: the loss, the state or a weight is no longer finite.
         CheckpointError: the checkpoint is damaged or belongs to another run.
         KeyboardInterrupt: on Ctrl-C, once the checkpoint is written.
         OSError: the run directory cannot be written.
     """
-    _check_sizes(model, corpus, config)
+    task.check(model)
     directory = Path(run_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    with seeded(config.seed, model.decoder.weight.device), deferred_interrupt() as interrupted:
+    with seeded(config.seed, model.device), deferred_interrupt() as interrupted:
         run = Run(
             model,
-            corpus,
+            task,
             config,
             directory,
             interrupted=interrupted,
@@ -102,17 +102,3 @@ def train(
 
 def _ignore(report: object) -> None:
     pass
-
-
-def _check_sizes(model: LanguageModel, corpus: Corpus, config: TrainingConfig) -> None:
-    for what, found, expected in (
-        ("vocabulary", model.embedding.num_embeddings, len(corpus.vocabulary)),
-        ("embedding", model.embedding.embedding_dim, config.embedding_size),
-        ("state", model.decoder.in_features, config.hidden_size),
-    ):
-        if found != expected:
-            raise TrainingError(
-                f"the model's {what} has size {found}; the corpus and the configuration call for {expected}"
-            )
-    for tokens in (corpus.train, corpus.valid):
-        batches(tokens, config.batch_size, config.bptt)  # for its complaint about too few

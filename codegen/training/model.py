@@ -1,7 +1,8 @@
-"""A word-level language model around any recurrent layer: embedding, layer, softmax."""
+"""Models around any recurrent layer; the language model: embedding, layer, softmax."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
 import torch
@@ -21,6 +22,10 @@ class Layer(Protocol):
         """Map inputs (T, B, m) and a state of tensors (layers, B, n) to outputs (T, B, n) and a state."""
         ...
 
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As of an `nn.Module`."""
+        ...
+
     def equation_parameters(self) -> dict[str, Tensor]:
         """Views of the weights under the names in the cell's equations: (n, n), (n, m) or (n,)."""
         ...
@@ -30,7 +35,56 @@ class Layer(Protocol):
         ...
 
 
-class LanguageModel(nn.Module):
+class Model(nn.Module):
+    """A recurrent layer between what is read and what is asked.
+
+    Attributes:
+        layer: the recurrent layer.
+        input_size: the size m of what the layer reads.
+        embedding: the vectors of the words that are read; None where the inputs are vectors already.
+        decoder: the linear map of the layer's outputs.
+    """
+
+    layer: Layer
+    input_size: int
+    embedding: nn.Embedding | None
+    decoder: nn.Linear
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"layer is a {type(layer).__name__}; expected an nn.Module")
+        self.layer = layer
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """What the layer reads, shape (T, B, m)."""
+        raise NotImplementedError
+
+    def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of what is asked, shape ().
+
+        Args:
+            outputs: of the layer, shape (T, B, n).
+            targets: time first, of the same T and B.
+        """
+        raise NotImplementedError
+
+    def loss(self, inputs: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The mean loss, shape (), and the state after the last step.
+
+        Args:
+            state: what the call on the batch just before returned; zeros if None.
+        """
+        output, state = self.layer(self.embed(inputs), state)
+        return self.criterion(output, targets), state
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.decoder.weight.device
+
+
+class LanguageModel(Model):
     """Predict the next word of each row of a batch.
 
     Args:
@@ -40,14 +94,12 @@ class LanguageModel(nn.Module):
         hidden_size: the layer's state size n.
     """
 
-    layer: Layer
+    embedding: nn.Embedding
 
     def __init__(self, layer: Layer, vocabulary_size: int, embedding_size: int, hidden_size: int) -> None:
-        super().__init__()
-        if not isinstance(layer, nn.Module):
-            raise TypeError(f"layer is a {type(layer).__name__}; expected an nn.Module")
+        super().__init__(layer)
+        self.input_size = embedding_size
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.layer = layer
         self.decoder = nn.Linear(hidden_size, vocabulary_size)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -63,25 +115,28 @@ class LanguageModel(nn.Module):
         output, state = self.layer(self.embedding(tokens), state)
         return self.decoder(output), state
 
-    def loss(self, tokens: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The mean cross-entropy of `targets`, in nats, and the state after the last step.
+    def embed(self, inputs: Tensor) -> Tensor:
+        """The vectors of the words."""
+        return self.embedding(inputs)
+
+    def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean cross-entropy of `targets`, in nats.
 
         On a CPU the logits are never there all at once (`cross_entropy.linear_cross_entropy`); on an
         accelerator they are, since the check of the targets would make the host wait for it.
 
         Args:
-            tokens, targets: int64, shape (T, B).
-            state: as in `forward`.
+            outputs: of the layer, shape (T, B, n).
+            targets: int64, shape (T, B).
 
         Raises:
             DataError: a target is outside the vocabulary (on a CPU; an accelerator raises in its own way).
         """
-        output, state = self.layer(self.embedding(tokens), state)
-        features, expected = output.flatten(0, 1), targets.flatten()
+        features, expected = outputs.flatten(0, 1), targets.flatten()
         weight, bias = self.decoder.weight, self.decoder.bias
         if features.device.type == "cpu":
-            return linear_cross_entropy(features, weight, bias, expected), state
-        return F.cross_entropy(F.linear(features, weight, bias), expected), state
+            return linear_cross_entropy(features, weight, bias, expected)
+        return F.cross_entropy(F.linear(features, weight, bias), expected)
 
 
 def tensors_of(state: State) -> tuple[Tensor, ...]:

@@ -15,10 +15,16 @@ def epoch_line(report: EpochReport) -> str:
     measured = "".join(
         f"  {name} {'∞' if value is None else f'{value:.4g}'}" for name, value in report.measured.items()
     )
+    valid = report.valid
+    losses = (
+        f"valid {valid.article:7.2f} (sum over {valid.batches} batches)"
+        f"  {valid.nats:.4f} nats/word  perplexity {valid.perplexity:.2f}"
+        f"  train {report.train.nats:.4f} nats/word"
+        if valid.correct is None
+        else f"valid {valid.nats:.4g}  right {valid.correct:.1%}  train {report.train.nats:.4g}"
+    )
     return (
-        f"epoch {report.epoch:2}  valid {report.valid.article:7.2f} (sum over {report.valid.batches} batches)"
-        f"  {report.valid.nats:.4f} nats/word  perplexity {report.valid.perplexity:.2f}"
-        f"  train {report.train.nats:.4f} nats/word  max|state| {report.max_state:.3g}"
+        f"epoch {report.epoch:2}  {losses}  max|state| {report.max_state:.3g}"
         f"  {report.tokens_per_second:,.0f} tokens/s{measured}{'  best' if report.best else ''}"
     )
 
@@ -36,7 +42,7 @@ class RichProgress:
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]:.3f} nats/word  max|state| {task.fields[max_state]:.3g}"),
+            TextColumn("{task.fields[loss]:.3f}  max|state| {task.fields[max_state]:.3g}"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,

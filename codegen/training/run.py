@@ -12,17 +12,18 @@ from typing import Any, NoReturn, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from codegen.errors import TrainingError
+from codegen.errors import Diverged
 from codegen.files import write_atomic
 from codegen.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from codegen.training.config import TrainingConfig
-from codegen.training.data import Corpus, batch_count, batches
-from codegen.training.evaluation import Loss, evaluate
+from codegen.training.evaluation import Loss
+from codegen.training.gradients import find_method
 from codegen.training.initialization import initialize
 from codegen.training.log import EpochReport, RunLog, StepReport
-from codegen.training.model import LanguageModel, State, detach, largest
+from codegen.training.model import Model, State
+from codegen.training.tasks import Task
 
-Measure: TypeAlias = Callable[[LanguageModel], Mapping[str, float]]
+Measure: TypeAlias = Callable[[Any], Mapping[str, float]]  # of the model that is trained
 CONFIG, LOG, LAST, BEST = "config.json", "log.jsonl", "last.safetensors", "best.safetensors"
 
 
@@ -46,7 +47,7 @@ def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
 
 
 class Run:
-    """A model, a corpus and a directory, between two steps of a training.
+    """A model, a task and a directory, between two steps of a training.
 
     Args:
         interrupted: whether to save and stop, asked after each step and each validation batch.
@@ -56,8 +57,8 @@ class Run:
 
     def __init__(
         self,
-        model: LanguageModel,
-        corpus: Corpus,
+        model: Model,
+        task: Task[Any],
         config: TrainingConfig,
         directory: Path,
         *,
@@ -66,19 +67,17 @@ class Run:
         on_epoch: Callable[[EpochReport], None],
         measure: Measure | None = None,
     ) -> None:
-        self.model, self.config, self.directory = model, config, directory
+        self.model, self.task, self.config, self.directory = model, task, config, directory
         self.interrupted, self.on_step, self.on_epoch = interrupted, on_step, on_epoch
         self.measure = measure
-        device = model.decoder.weight.device
         self.optimizer = adam(model, config.learning_rate)
-        self.train, self.valid = corpus.train.to(device), corpus.valid.to(device)
-        self.steps = batch_count(len(corpus.train), config.batch_size, config.bptt)
-        self.identity = _identity(model, corpus, config)
+        self.gradient = find_method(config.gradient).make(config)
+        self.identity = _identity(model, task, config)
         self.progress = Progress()
-        self.state: State | None = None
+        self.carry: State | None = None
         self.pending: list[Tensor] = []  # (loss, largest |state|) of the steps not accounted for yet
         # To read a number off an accelerator is to wait for it: there, do it for some steps at a time.
-        self.drain_every = 1 if device.type == "cpu" else config.log_every
+        self.drain_every = 1 if model.device.type == "cpu" else config.log_every
         self.clock = time.perf_counter()
 
     def open_log(self, *, resume: bool) -> RunLog:
@@ -87,22 +86,25 @@ class Run:
         if not (resume and last.exists()):
             return self._begin()
         checkpoint = load_checkpoint(last)
-        checkpoint.require(self.identity)
-        self.state = checkpoint.restore(self.model, self.optimizer)
+        defaults = _identity(self.model, self.task, TrainingConfig(cell=self.config.cell))
+        checkpoint.require(self.identity, {"config": defaults["config"]})
+        self.carry = checkpoint.restore(self.model, self.optimizer)
         self.progress = checkpoint.progress
         self.log = RunLog(self.directory / LOG, self.progress.log_bytes)
         if not self.progress.finished:
             position = {"epoch": self.progress.epoch, "step": self.progress.step}
-            self.log.write({"event": "resume", **position, **_environment()})
+            self.log.write({"event": "resume", **position, **_environment(self.config)})
         return self.log
 
     def _begin(self) -> RunLog:
         for name in (LAST, BEST):  # the checkpoint first, lest it pass for the new run's
             (self.directory / name).unlink(missing_ok=True)
-        about = self.identity | {"environment": _environment()}
+        about = self.identity | {"environment": _environment(self.config)}
         write_atomic(self.directory / CONFIG, json.dumps(about, indent=2).encode())
         config = self.config
-        initialize(self.model, config.initialization, biases=config.biases, seed=config.seed)
+        initialize(
+            self.model, config.initialization, scale=config.scale, biases=config.biases, seed=config.seed
+        )
         self.log = RunLog(self.directory / LOG)
         return self.log
 
@@ -111,7 +113,7 @@ class Run:
         progress, config = self.progress, self.config
         self.model.train()
         self._lap()
-        for inputs, targets in batches(self.train, config.batch_size, config.bptt, start=progress.step):
+        for inputs, targets in self.task.batches(progress.epoch, progress.step):
             self._step(inputs, targets)
             progress.step += 1
             if progress.step % self.drain_every == 0:
@@ -120,18 +122,16 @@ class Run:
                 self._save()
             self._answer_interrupt()
         self._drain()
-        shape = config.batch_size, config.bptt
-        self._close(evaluate(self.model, self.valid, *shape, on_batch=self._answer_interrupt))
+        self._close(self.task.evaluate(self.model, self._answer_interrupt))
 
     def _step(self, inputs: Tensor, targets: Tensor) -> None:
         self.optimizer.zero_grad()
-        loss, state = self.model.loss(inputs, targets, self.state)
-        loss.backward()
+        taken = self.gradient(self.model, inputs, targets, self.carry)
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
-        self.state = detach(state)
-        self.pending.append(torch.stack((loss.detach(), largest(state))))
+        self.carry = taken.carry if self.task.carries_state else None
+        self.pending.append(torch.stack((taken.loss, taken.peak)))
 
     def _drain(self) -> None:
         """Account for the pending steps: check, add up, log, report."""
@@ -149,7 +149,9 @@ class Run:
             progress.train_sum += loss
             progress.last_loss = loss
             progress.max_state = max(progress.max_state, peak)
-            report = StepReport(progress.epoch, step, self.steps, loss, progress.max_state, progress.seconds)
+            report = StepReport(
+                progress.epoch, step, self.task.steps, loss, progress.max_state, progress.seconds
+            )
             if step % self.config.log_every == 0:
                 self.log.write(report.as_record())
             self.on_step(report)
@@ -163,10 +165,10 @@ class Run:
         earlier = [report.valid.article for report in progress.history]
         report = EpochReport(
             epoch=progress.epoch,
-            train=Loss(progress.train_sum, self.steps),
+            train=Loss(progress.train_sum, self.task.steps),
             valid=valid,
             max_state=progress.max_state,
-            tokens_per_second=self.steps * config.batch_size * config.bptt / progress.train_seconds,
+            tokens_per_second=self.task.steps * self.task.predictions / progress.train_seconds,
             seconds=progress.seconds,
             best=all(valid.article < loss for loss in earlier),
             measured=self._measured(),
@@ -174,12 +176,13 @@ class Run:
         if report.best:
             save_weights(self.directory / BEST, self.model)
         self.log.write(report.as_record())
-        self.state = None
+        self.carry = None
         self.progress = Progress(
             epoch=progress.epoch + 1,
             last_loss=progress.last_loss,
             seconds=progress.seconds,
-            finished=should_stop([*earlier, valid.article], epochs=config.epochs, patience=config.patience),
+            finished=self.task.solved(valid)
+            or should_stop([*earlier, valid.article], epochs=config.epochs, patience=config.patience),
             history=[*progress.history, report],
         )
         self._save()
@@ -198,7 +201,7 @@ class Run:
         self._lap()
         self.progress.log_bytes = self.log.sync()
         path = self.directory / LAST
-        save_checkpoint(path, self.model, self.optimizer, self.state, self.progress, self.identity)
+        save_checkpoint(path, self.model, self.optimizer, self.carry, self.progress, self.identity)
         self._lap()
 
     def _answer_interrupt(self) -> None:
@@ -228,21 +231,23 @@ class Run:
         )
         before = "no finite loss before"
         if progress.last_loss is not None:
-            before = f"the last finite loss was {progress.last_loss:.4g} nats a word"
+            before = f"the last finite loss was {progress.last_loss:.4g}"
         clip = "clip the gradient's norm" if self.config.clip is None else f"clip below {self.config.clip:g}"
-        raise TrainingError(
-            f"the {what} became {value} at epoch {progress.epoch}, step {step} of {self.steps}: {before}, "
-            f"the largest |state| {progress.max_state:.4g}. Lower the learning rate ({rate:g} was given; "
-            f"try {rate / 3:.1g}) or {clip}, and start over"
+        raise Diverged(
+            f"the {what} became {value} at epoch {progress.epoch}, step {step} of {self.task.steps}: "
+            f"{before}, the largest |state| {progress.max_state:.4g}. Lower the learning rate ({rate:g} was "
+            f"given; try {rate / 3:.1g}) or {clip}, and start over",
+            tuple(progress.history),
         )
 
 
-def _identity(model: LanguageModel, corpus: Corpus, config: TrainingConfig) -> dict[str, Any]:
+def _identity(model: Model, task: Task[Any], config: TrainingConfig) -> dict[str, Any]:
     """What must be the same for a run to be resumed."""
     weights = {name: f"{weight.dtype} {tuple(weight.shape)}" for name, weight in model.state_dict().items()}
-    return {"config": config.as_dict(), "data_sha256": corpus.checksum, "weights": weights}
+    options = {name: value for name, value in config.as_dict().items() if name != "backend"}
+    return {"config": options, **task.identity, "weights": weights}
 
 
-def _environment() -> dict[str, Any]:
+def _environment(config: TrainingConfig) -> dict[str, Any]:
     """What may differ on resume, at the price of other roundings."""
-    return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    return {"backend": config.backend, "torch": torch.__version__, "threads": torch.get_num_threads()}

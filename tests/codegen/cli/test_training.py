@@ -29,16 +29,32 @@ def test_trains_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_logs_the_bound_beside_the_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the numbers that certify gives for the same weights, in float64."""
     where = tmp_path / "run"
-    command = ["train", "gru", "--data", "embedded", *TINY, "--log-bound", "--run-dir", str(where)]
+    command = ["train", "gru", "--data", "embedded", *TINY, "--diagnostics", "--run-dir", str(where)]
     assert run(command) == 0
     assert "  bound " in capsys.readouterr().err
     records = [json.loads(line) for line in (where / "log.jsonl").read_text().splitlines()]
     (epoch,) = [record for record in records if record["event"] == "epoch"]
-    assert run(["certify", "gru", "--weights", str(where / "best.safetensors"), "--float", "--json"]) == 0
+    assert (
+        run(
+            [
+                "certify",
+                "gru",
+                "--weights",
+                str(where / "best.safetensors"),
+                "--float",
+                "--norm",
+                "2",
+                "--json",
+            ]
+        )
+        == 0
+    )
     certified = json.loads(capsys.readouterr().out)
     assert epoch["bound"] == pytest.approx(certified["jacobian"], rel=1e-12)
     assert epoch["rate"] == pytest.approx(certified["rate"], rel=1e-12)
     assert 0 < epoch["rate"] <= epoch["bound"]
+    assert 0 < epoch["jacobian_mean"] <= epoch["jacobian_max"] <= epoch["bound"]
+    assert 0 <= epoch["saturation_low_z"] + epoch["saturation_high_z"] <= 1
 
 
 def test_memory_sets_the_biases_of_the_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

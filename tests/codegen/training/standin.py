@@ -11,6 +11,7 @@ from codegen.training.data import Corpus, parse_corpus
 from codegen.training.log import StepReport
 from codegen.training.loop import train
 from codegen.training.model import LanguageModel
+from codegen.training.tasks.language import LanguageTask
 
 GATES = ("i", "f", "g", "o")  # in the order of torch's packed weights
 
@@ -66,4 +67,4 @@ def train_slowly(directory: str) -> None:
     def dawdle(report: StepReport) -> None:
         time.sleep(0.01)
 
-    train(make_model(config, corpus), corpus, config, directory, on_step=dawdle)
+    train(make_model(config, corpus), LanguageTask(corpus, config), config, directory, on_step=dawdle)

@@ -31,6 +31,16 @@ def test_defaults_are_the_articles() -> None:
         ("learning_rate", float("nan"), "learning_rate is nan"),
         ("clip", 0.0, "clip is 0.0; expected a positive number, or None"),
         ("biases", {"b_f": float("inf")}, "expected finite numbers"),
+        ("update_every", 0, "update_every is 0; expected a whole number from 1 up, or None"),
+        ("constant_error", -1.0, "constant_error is -1.0; expected 0 or a positive number"),
+        ("scale", float("nan"), "scale is nan"),
+        ("gradient", "block", r"no gradient 'block'; did you mean 'blocks'\?"),
+        ("task", "ading", "no task 'ading'; did you mean 'adding'"),
+        (
+            "groups",
+            2,
+            "groups is 2, which the gradient 'blocks' does not look at; expected 1, or .*real-time",
+        ),
         (
             "initialization",
             "glorat",

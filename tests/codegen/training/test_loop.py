@@ -21,6 +21,7 @@ from codegen.training.log import StepReport
 from codegen.training.loop import TrainingResult, train
 from codegen.training.model import LanguageModel
 from codegen.training.run import Run
+from codegen.training.tasks.language import LanguageTask
 from tests.codegen.training.standin import make_config, make_corpus, make_files, make_model, train_slowly
 
 TIMES = ("seconds", "tokens_per_second")
@@ -33,7 +34,14 @@ def run(
     **changes: Any,
 ) -> TrainingResult:
     config, corpus = make_config(**changes), make_corpus()
-    return train(make_model(config, corpus), corpus, config, directory, on_step=on_step, measure=measure)
+    return train(
+        make_model(config, corpus),
+        LanguageTask(corpus, config),
+        config,
+        directory,
+        on_step=on_step,
+        measure=measure,
+    )
 
 
 def log_of(directory: Path) -> list[dict[str, Any]]:
@@ -180,7 +188,7 @@ def test_ctrl_c_during_validation(tmp_path: Path, undisturbed: Path) -> None:
         lambda layer, *_: None if layer.training else signal.raise_signal(signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
-        train(model, corpus, config, tmp_path)
+        train(model, LanguageTask(corpus, config), config, tmp_path)
     progress = load_checkpoint(tmp_path / "last.safetensors").progress
     assert (progress.epoch, progress.step, progress.history) == (1, 40, [])
     run(tmp_path)
@@ -213,18 +221,18 @@ def test_other_data_and_other_shapes_are_refused(tmp_path: Path) -> None:
     config, files = make_config(epochs=1), make_files()
     corpus = parse_corpus(files | {"test": files["test"] + b"ba\n"})
     with pytest.raises(CheckpointError, match="data_sha256 was"):
-        train(make_model(config, corpus), corpus, config, tmp_path)
+        train(make_model(config, corpus), LanguageTask(corpus, config), config, tmp_path)
     corpus = make_corpus()
     with pytest.raises(
         CheckpointError, match=r"weights\.decoder\.weight was 'torch.float32 .* 'torch.float64 "
     ):
-        train(make_model(config, corpus).double(), corpus, config, tmp_path)
+        train(make_model(config, corpus).double(), LanguageTask(corpus, config), config, tmp_path)
 
 
 def test_starting_over_discards(tmp_path: Path, undisturbed: Path) -> None:
     run(tmp_path, learning_rate=0.1)
     config, corpus = make_config(), make_corpus()
-    train(make_model(config, corpus), corpus, config, tmp_path, resume=False)
+    train(make_model(config, corpus), LanguageTask(corpus, config), config, tmp_path, resume=False)
     assert_same(tmp_path, undisturbed)
     assert json.loads((tmp_path / "config.json").read_text())["config"]["learning_rate"] == 0.001
 
@@ -253,7 +261,12 @@ def test_seeds_differ_and_the_callers_generator_is_left_alone(tmp_path: Path, un
 def test_sizes_must_agree(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     corpus = make_corpus()
     with pytest.raises(TrainingError, match=message):
-        train(make_model(make_config(), corpus), corpus, make_config(**changes), tmp_path / "new")
+        train(
+            make_model(make_config(), corpus),
+            LanguageTask(corpus, make_config(**changes)),
+            make_config(**changes),
+            tmp_path / "new",
+        )
     assert not (tmp_path / "new").exists()
 
 

@@ -39,5 +39,5 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 def test_bar_on_a_terminal() -> None:
     output = show(terminal=True)
     assert "17/1032" in output
-    assert "6.125 nats/word  max|state| 42" in output
+    assert "6.125  max|state| 42" in output
     assert epoch_line(EPOCH) in output

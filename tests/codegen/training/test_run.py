@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import codegen.training.run as run_module
 from codegen.errors import TrainingError
 from codegen.training.checkpoint import load_checkpoint, load_weights
 from codegen.training.evaluation import Loss, evaluate
@@ -18,6 +17,8 @@ from codegen.training.log import EpochReport, StepReport
 from codegen.training.loop import train
 from codegen.training.model import LanguageModel, State
 from codegen.training.run import adam, should_stop
+from codegen.training.tasks import language
+from codegen.training.tasks.language import LanguageTask
 from tests.codegen.training.standin import make_config, make_corpus, make_model
 
 
@@ -46,7 +47,7 @@ def test_should_stop(losses: list[float], stop: bool) -> None:
 
 def test_stops_by_patience_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([50.0, 40.0, 40.0, 41.0, 30.0])
-    monkeypatch.setattr(run_module, "evaluate", lambda *a, **k: Loss(next(losses), 13))
+    monkeypatch.setattr(language, "evaluate", lambda *a, **k: Loss(next(losses), 13))
     config, corpus = make_config(epochs=20, patience=2), make_corpus()
     model = make_model(config, corpus)
     after: dict[int, Tensor] = {}
@@ -54,7 +55,7 @@ def test_stops_by_patience_and_keeps_the_best(tmp_path: Path, monkeypatch: pytes
     def keep(report: EpochReport) -> None:
         after[report.epoch] = model.decoder.weight.detach().clone()
 
-    result = train(model, corpus, config, tmp_path, on_epoch=keep)
+    result = train(model, LanguageTask(corpus, config), config, tmp_path, on_epoch=keep)
     assert [report.valid.article for report in result.history] == [50.0, 40.0, 40.0, 41.0]
     assert [report.best for report in result.history] == [True, True, False, False]
     assert result.best.epoch == 2
@@ -68,7 +69,7 @@ def test_log_accounts_for_every_step(tmp_path: Path) -> None:
     config, corpus = make_config(), make_corpus()
     model = make_model(config, corpus)
     told: list[StepReport] = []
-    result = train(model, corpus, config, tmp_path, on_step=told.append)
+    result = train(model, LanguageTask(corpus, config), config, tmp_path, on_step=told.append)
     steps, epochs = records(tmp_path, "step"), records(tmp_path, "epoch")
     assert [(line["epoch"], line["step"]) for line in steps] == [
         (e, s) for e in (1, 2, 3) for s in range(1, 41)
@@ -87,7 +88,7 @@ def test_log_accounts_for_every_step(tmp_path: Path) -> None:
 
 def test_log_every(tmp_path: Path) -> None:
     config, corpus = make_config(log_every=15, epochs=1), make_corpus()
-    train(make_model(config, corpus), corpus, config, tmp_path)
+    train(make_model(config, corpus), LanguageTask(corpus, config), config, tmp_path)
     assert [line["step"] for line in records(tmp_path, "step")] == [15, 30]
 
 
@@ -124,7 +125,7 @@ def watched(**changes: Any) -> tuple[Watched, Any, Any]:
 
 def test_state_is_carried_detached_and_zero_in_each_epoch(tmp_path: Path) -> None:
     model, corpus, config = watched(epochs=2)
-    train(model, corpus, config, tmp_path)
+    train(model, LanguageTask(corpus, config), config, tmp_path)
     assert len(model.states_in) == 80
     for step, state in enumerate(model.states_in):
         if step % 40 == 0:
@@ -142,7 +143,7 @@ def test_nan_loss_stops_the_run(tmp_path: Path) -> None:
     model, corpus, config = watched()
     model.spoil_step = 52
     with pytest.raises(TrainingError, match=r"the loss became nan at epoch 2, step 12 of 40") as caught:
-        train(model, corpus, config, tmp_path)
+        train(model, LanguageTask(corpus, config), config, tmp_path)
     peak = records(tmp_path, "step")[-1]["max_state"]
     for part in (
         f"{model.losses[50]:.4g} nats",
@@ -164,14 +165,14 @@ def test_infinite_state_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError, match=r"the state became (inf|nan) at epoch 1, step 3 .*or clip below 1,"
     ):
-        train(model, corpus, config, tmp_path)
+        train(model, LanguageTask(corpus, config), config, tmp_path)
     assert records(tmp_path, "diverged")[0]["what"] == "state"
 
 
 def test_absurd_learning_rate_diverges_by_itself(tmp_path: Path) -> None:
     config, corpus = make_config(learning_rate=1e38), make_corpus()
     with pytest.raises(TrainingError, match=r"became (nan|inf) at epoch 1, step 2 .*1e\+38 was given"):
-        train(make_model(config, corpus), corpus, config, tmp_path)
+        train(make_model(config, corpus), LanguageTask(corpus, config), config, tmp_path)
 
 
 def test_infinite_gradient_stays_out_of_the_checkpoint(tmp_path: Path) -> None:
@@ -186,16 +187,16 @@ def test_infinite_gradient_stays_out_of_the_checkpoint(tmp_path: Path) -> None:
 
     model.decoder.bias.register_hook(spoil)
     with pytest.raises(TrainingError, match="the weights became nan at epoch 1, step 7"):
-        train(model, corpus, config, tmp_path)
+        train(model, LanguageTask(corpus, config), config, tmp_path)
     assert len(records(tmp_path, "step")) == 7
     assert not (tmp_path / "last.safetensors").exists()
 
 
 def test_infinite_validation_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "evaluate", lambda *a, **k: Loss(math.inf, 13))
+    monkeypatch.setattr(language, "evaluate", lambda *a, **k: Loss(math.inf, 13))
     config, corpus = make_config(), make_corpus()
     with pytest.raises(TrainingError, match="the validation loss became inf at epoch 1, step 40 of 40"):
-        train(make_model(config, corpus), corpus, config, tmp_path)
+        train(make_model(config, corpus), LanguageTask(corpus, config), config, tmp_path)
     assert not (tmp_path / "best.safetensors").exists()
 
 
@@ -223,7 +224,7 @@ def test_steps_are_adam_on_the_whole_model(tmp_path: Path) -> None:
                 m.lerp_(gradient * scale, 0.1)
                 v.lerp_((gradient * scale).square(), 0.001)
                 weight -= 1e-3 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
-    train(model, corpus, config, tmp_path)
+    train(model, LanguageTask(corpus, config), config, tmp_path)
     logged = [line["loss"] for line in records(tmp_path, "step")]
     assert logged[:5] == pytest.approx(losses, rel=1e-5)
 
