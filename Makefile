@@ -25,10 +25,10 @@ endef
 export EXECUTE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench test lint types format golden notebooks clean distclean
+.PHONY: help venv demo bench test test-postgres lint types format golden notebooks clean distclean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP) ## create .venv and install everything, pinned by constraints.txt
 
@@ -61,6 +61,9 @@ bench: venv ## measure CELLS beside torch's layers, loops and the bare matrix pr
 
 test: lint types ## ruff, mypy and the whole test suite
 	$(PYTEST) $(PYTEST_ARGS)
+
+test-postgres: venv ## a study shared by two workers, on a throwaway PostgreSQL server
+	$(PY) tests/postgres.py -q -p no:xdist
 
 lint: venv ## ruff: rules and formatting
 	$(PY) -m ruff check

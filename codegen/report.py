@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import derive
 from codegen.checking.report import CheckReport
+from codegen.figures import inline_svg, svg
 from codegen.training import EpochReport
 from derive import Cell, Derivation
 from derive.counts import counts
 from derive.show.latex import LatexNotation
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -43,7 +39,8 @@ class Trained:
 def report_html(title: str, introduction: str, trained: Sequence[Trained]) -> str:
     """The page; needs matplotlib for the equations and the curves."""
     parts = [f"<h1>{html.escape(title)}</h1><p>{html.escape(introduction)}</p>"]
-    parts.append(_figure(curves_svg(trained), "Validation loss after each epoch, in nats a word."))
+    caption = "Validation loss after each epoch, in nats a word."
+    parts.append(_figure(inline_svg(curves_svg(trained), "curves", caption), caption))
     parts.append(_summary(trained))
     parts += [_section(item) for item in trained]
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
@@ -53,10 +50,11 @@ def report_html(title: str, introduction: str, trained: Sequence[Trained]) -> st
 def _section(item: Trained) -> str:
     cell = item.cell
     verdict = "ok" if item.check else "bad"
+    equations = inline_svg(equations_svg(cell), f"equations-{cell.name}", f"Equations of {cell.name}.")
     return "\n".join(
         [
             f"<h2>{html.escape(cell.title or cell.name)}</h2><p>{html.escape(cell.reference)}</p>",
-            _figure(equations_svg(cell), html.escape(str(counts(cell)))),
+            _figure(equations, html.escape(str(counts(cell)))),
             _figure(derive.diagram(cell), "Data flow of one step."),
             f"<p class='{verdict}'>{html.escape(str(item.check).splitlines()[0])}</p>",
             _details("The derivation, step by step", str(item.derivation)),
@@ -83,8 +81,8 @@ def _details(summary: str, text: str) -> str:
     return f"<details><summary>{html.escape(summary)}</summary><pre>{html.escape(text)}</pre></details>"
 
 
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg[svg.index('<svg') :]}<figcaption>{caption}</figcaption></figure>"
+def _figure(picture: str, caption: str) -> str:
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def equations_svg(cell: Cell) -> str:
@@ -98,7 +96,7 @@ def equations_svg(cell: Cell) -> str:
         figure.text(
             0.01, 1 - (index + 0.5) / len(lines), line, fontsize=15, va="center", math_fontfamily="cm"
         )
-    return _svg(figure)
+    return svg(figure)
 
 
 def curves_svg(trained: Sequence[Trained]) -> str:
@@ -118,14 +116,4 @@ def curves_svg(trained: Sequence[Trained]) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    metadata: dict[str, Any] = {"Date": None}
-    with mpl.rc_context({"svg.hashsalt": "cellwright"}):  # the same bytes every time
-        figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
-    return buffer.getvalue()
+    return svg(figure)

@@ -13,11 +13,11 @@ from typing import NoReturn
 
 import typer
 
-from codegen.cli import attack, bench, bounds, certify, code, demo, symbolic, training
-from codegen.errors import CheckpointError, CodegenError, TrainingError
+from codegen.cli import attack, bench, bounds, certify, code, demo, study, symbolic, training
+from codegen.errors import CheckpointError, CodegenError, Stopped, TrainingError
 from derive.errors import BrokenPromise, DeriveError, NoPath, RuleDoesNotApply
 
-FAILURES = (NoPath, RuleDoesNotApply, BrokenPromise, TrainingError, CheckpointError)
+FAILURES = (NoPath, RuleDoesNotApply, BrokenPromise, TrainingError, CheckpointError, Stopped)
 """Errors that answer a well-put request with no; every other error of ours is about how it was put."""
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (symbolic, bounds, attack, certify, code, bench, training, demo):
+for group in (symbolic, bounds, attack, certify, code, bench, training, study, demo):
     group.register(app)
 
 

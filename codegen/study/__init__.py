@@ -1,0 +1,1 @@
+"""Studies: grids of trainings that lose nothing, their statistics and their report."""

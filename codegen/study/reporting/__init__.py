@@ -1,0 +1,6 @@
+"""A study's results for people: statistics in words, tables, pictures, one page and two CSV files."""
+
+from codegen.study.reporting.report import write_report
+from codegen.study.reporting.tables import summary_table
+
+__all__ = ["summary_table", "write_report"]
