@@ -15,6 +15,7 @@ import torch
 
 from codegen.errors import Diverged
 from codegen.experiment import REDUCTIONS, Experiment, open_corpus, option_defaults, prepare, train_command
+from codegen.prediction import predict_experiment
 from codegen.study.protocol import CELL, OWN, Options, Protocol
 from codegen.study.results import Epoch, Outcome
 from codegen.study.worker import Assignment, Ended, Observer
@@ -22,6 +23,7 @@ from codegen.training import Corpus, EpochReport, LanguageModel, LanguageTask, S
 from codegen.training.lockstep import LOCKSTEP_SIZE, Training, lockstep_choice, train_in_lockstep
 from codegen.training.run import Measure
 from codegen.training.tasks import LANGUAGE
+from codegen.training.tasks.generated import GeneratedTask
 from derive import Cell
 
 
@@ -107,7 +109,8 @@ class TrainingRunner:
         cell = self.find_cell(str(training.pop(CELL)))
         experiment = prepare(cell, training | changes, data=self.corpus, device=self.device)
         command = train_command(experiment.cell.name, training | self.reduction)
-        assignment.observer.begin({**about(experiment, self.device), "command": command})
+        found = {**about(experiment, self.device), **_predicted(experiment), "command": command}
+        assignment.observer.begin(found)
         return experiment
 
     def _measure(self, experiment: Experiment) -> Measure | None:
@@ -117,6 +120,14 @@ class TrainingRunner:
 # What a training must be to go in lockstep: see `train_in_lockstep`.
 _BATCHED = {"task": LANGUAGE, "gradient": "blocks", "update_every": None, "constant_error": 0.0}
 _TORCH = ("auto", "eager")
+
+
+def _predicted(experiment: Experiment) -> dict[str, Any]:
+    """What is proved of the initial weights, where it is known how far back the task reaches."""
+    if not isinstance(experiment.task, GeneratedTask):
+        return {}
+    prediction = predict_experiment(experiment)
+    return {"prediction": str(prediction), "excluded": prediction.excluded}
 
 
 def _told(observer: Observer) -> tuple[Callable[[StepReport], None], Callable[[EpochReport], None]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from codegen.study.reporting import tables
 from codegen.study.reporting.panels import Picture
 from codegen.study.reporting.pictures import dot_plot, effect_plot, learning_curves
+from codegen.study.reporting.predictions import prediction_table
 from codegen.study.reporting.scale import plain
 from codegen.study.reporting.tables import Table
 from codegen.study.reporting.theory import theory_pictures
@@ -39,6 +40,7 @@ def parts(results: Results) -> list[Part]:
         _part(
             "Best validation losses", [dot_plot(results)], [tables.losses(results), tables.others(results)]
         ),
+        _part("Proved and measured", [], [prediction_table(results)]),
         _part("Effects of the factors", [effect_plot(results)], [tables.effect_table(results)]),
         _part("Cell by cell", [], [tables.difference_table(results)]),
         _part("Learning curves", [learning_curves(results)], []),

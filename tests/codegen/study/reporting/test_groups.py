@@ -17,7 +17,7 @@ from tests.codegen.study.synthetic import study
 
 def made(losses: dict[int, tuple[float, ...]], outcomes: dict[int, Outcome] | None = None) -> Results:
     """One cell at one setting; for each seed, the losses after its epochs."""
-    published = Published("somewhere", 5, (PublishedLoss({"cell": "gru", "rate": 0.1}, 100.0, 2.0),))
+    published = Published("somewhere", 3, (PublishedLoss({"cell": "gru", "rate": 0.1}, 100.0, 2.0),))
     grid = {"seed": tuple(losses), "cell": ("gru",), "rate": (0.1,)}
     trials = tuple(
         Trial(
