@@ -6,9 +6,10 @@ the same training everywhere.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
@@ -34,9 +35,10 @@ from codegen.training import (
     reduced_corpus,
     train,
 )
+from codegen.training.gradients import find_method
 from codegen.training.model import Model
 from codegen.training.run import Measure
-from codegen.training.tasks import LANGUAGE, Task, find_task
+from codegen.training.tasks import LANGUAGE, Task, find_task, tasks
 from derive import Cell
 from derive.errors import nearest
 from derive.initialization import memory_biases
@@ -48,6 +50,14 @@ _OTHERS: Mapping[str, Any] = {"backend": "auto", "forget_bias": 1.0, "memory": N
 _DECIDED_HERE = ("cell", "backend")
 REDUCTIONS = ("train_tokens", "valid_tokens", "test_tokens", "vocabulary")
 """How a corpus is made smaller: see :func:`~codegen.training.reduced_corpus`."""
+
+# What only some trainings look at: the option that decides it, and for which of its values they do.
+_READERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("data", *REDUCTIONS, "embedding_size", "update_every"), ("task", (LANGUAGE,))),
+    **dict.fromkeys(("length", "epoch_steps"), ("task", tuple(tasks()))),
+    "bptt": ("gradient", ("blocks", "exact")),
+    "groups": ("gradient", ("real-time",)),
+}
 
 
 def option_defaults(options: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
@@ -62,6 +72,62 @@ def option_defaults(options: Mapping[str, Any] = MappingProxyType({})) -> dict[s
     if chosen["task"] == LANGUAGE:
         return defaults
     return {**defaults, **find_task(chosen["task"]).defaults(chosen["length"])}
+
+
+def unread(options: Mapping[str, Any]) -> dict[str, str]:
+    """The options that are given and not looked at by their training, each with a complaint.
+
+    Args:
+        options: as for `prepare`; `REDUCTIONS` and `data` may be among them. One that is None is not given.
+
+    Raises:
+        ConfigError: no such task or gradient, or sequences too short for the task.
+    """
+    chosen = option_defaults(options) | dict(options)
+    find_method(chosen["gradient"])  # for its complaint
+    found = {}
+    for name, (decider, readers) in _READERS.items():
+        if options.get(name) is not None and chosen[decider] not in readers:
+            found[name] = (
+                f"{name} is {options[name]!r}, which the {decider} {chosen[decider]!r} does not look at; "
+                f"leave it out, or choose the {decider} {' or '.join(map(repr, readers))}"
+            )
+    return found
+
+
+def looked_at(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that are `unread`."""
+    ignored = unread(options)
+    return {name: value for name, value in options.items() if name not in ignored}
+
+
+def refuse_unread(options: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for the first of the `unread` options."""
+    for complaint in unread(options).values():
+        raise ConfigError(complaint)
+
+
+def configuration(cell: str, options: Mapping[str, Any]) -> TrainingConfig:
+    """What options say by themselves: all of a configuration but what depends on the cell's equations.
+
+    Those give the biases of the gates, and the backend that runs the layer.
+
+    Raises:
+        ConfigError: an unknown option, with the nearest, or a value outside its range.
+    """
+    defaults = option_defaults(options)
+    for name in options:
+        if name not in defaults:
+            known = ", ".join(sorted(defaults))
+            raise ConfigError(f"no training option {name!r}{nearest(name, defaults)} There are: {known}")
+    chosen = defaults | dict(options)
+    others = {name: chosen.pop(name) for name in _OTHERS}
+    if not math.isfinite(others["forget_bias"]):
+        raise ConfigError(f"forget_bias is {others['forget_bias']!r}; expected a finite number")
+    memory = others["memory"]
+    if memory is not None and not (math.isfinite(memory) and memory > 1):
+        raise ConfigError(f"memory is {memory!r}; expected a finite number of steps above 1")
+    return TrainingConfig(cell=cell, **chosen)
 
 
 @dataclass(frozen=True)
@@ -149,22 +215,18 @@ def prepare(
             looked at by tasks that generate their data.
 
     Raises:
-        ConfigError: an unknown option, with the nearest, or a value outside its range.
+        ConfigError: an unknown option, with the nearest, a value outside its range, or an option that the
+            task or the gradient does not look at.
         DataError: no data, or too few.
     """
-    defaults = option_defaults(options)
-    for name in options:
-        if name not in defaults:
-            known = ", ".join(sorted(defaults))
-            raise ConfigError(f"no training option {name!r}{nearest(name, defaults)} There are: {known}")
-    chosen = defaults | dict(options)
-    others = {name: chosen.pop(name) for name in _OTHERS}
-    biases = _gate_biases(cell, others["forget_bias"], others["memory"]) | dict(chosen.pop("biases"))
-    config = TrainingConfig(cell=cell.name, biases=biases, **chosen)  # for its complaints, before the work
+    config = configuration(cell.name, options)
+    refuse_unread(options)
+    chosen = option_defaults(options) | dict(options)
+    biases = {**_gate_biases(cell, chosen["forget_bias"], chosen["memory"]), **config.biases}
     kind = None if config.task == LANGUAGE else find_task(config.task)
     size = config.embedding_size if kind is None else kind.input_size
-    layer = build(cell, size, config.hidden_size, backend=others["backend"], device=device)
-    config = TrainingConfig(cell=cell.name, biases=biases, backend=layer.options.backend, **chosen)
+    layer = build(cell, size, config.hidden_size, backend=chosen["backend"], device=device)
+    config = replace(config, biases=biases, backend=layer.options.backend)
     task: Task[Any]
     model: Model
     if kind is None:
@@ -179,16 +241,17 @@ def prepare(
 
 def train_command(cell: str, options: Mapping[str, Any]) -> str:
     """The `cellwright train` line of some options, `REDUCTIONS` among them; those at their defaults are left
-    out.
+    out, and those that are not looked at.
     """
-    defaults = option_defaults(options) | dict.fromkeys(REDUCTIONS)
+    defaults, ignored = option_defaults(options) | dict.fromkeys(REDUCTIONS), unread(options)
     words = ["cellwright", "train", cell]
     for name, value in options.items():
         if name == "biases":
             for vector, bias in value.items():
                 words += ["--bias", f"{vector}={bias}"]
-        elif value != defaults[name]:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        elif value != defaults[name] and name not in ignored:
+            # None, where it is no default, is that of clip
+            words += [f"--{name.replace('_', '-')}", "0" if value is None else str(value)]
     return shlex.join(words)
 
 

@@ -28,7 +28,8 @@ from codegen.training.tasks.generated import GeneratedTask
 from derive.cell import Cell
 
 FAINT = 1e-3
-"""The difference between states, in units of the states, below which a sequence counts as forgotten."""
+"""The difference between states, in units of the states, below which failure is predicted: a threshold, not a
+theorem, since a readout can magnify and Adam rescales small gradients."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,16 @@ class Prediction:
     trace: float
 
     @property
-    def excluded(self) -> bool:
-        """Whether the initial weights have provably forgotten what the answer depends on."""
+    def predicts_failure(self) -> bool:
+        """Whether so little is left that learning should begin late or never: proved is how little, predicted
+        that it is too little.
+        """
         return self.trace < FAINT
 
     def __str__(self) -> str:
         if math.isinf(self.trace):
-            return "not excluded: a step is not proved to contract, or a state not to grow"
-        verdict = "excluded" if self.excluded else "not excluded"
+            return "nothing predicted: a step is not proved to contract, or a state not to grow"
+        verdict = "failure predicted" if self.predicts_failure else "nothing predicted"
         return (
             f"{verdict}: a step contracts by ρ = {self.certificate.rate:.4g}, so that "
             f"what is {self.distance} steps back changes a state by {self.trace:.2g} at most"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -55,6 +56,9 @@ def study(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes here, of one thread each.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="cpu, or cuda on a GPU.")] = "cpu",
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let a GPU multiply in TF32: faster, 10 bits of mantissa.")
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write the results there as well.")
     ] = None,
@@ -70,6 +74,7 @@ def study(
     """
     from codegen.study.pool import Plan, Pool
     from codegen.study.protocol_file import read_protocol
+    from codegen.study.reporting import require_packages
     from codegen.study.results import save_results
 
     protocol = read_protocol(file)
@@ -78,11 +83,12 @@ def study(
         protocol=protocol,
         url=storage if storage is not None else f"sqlite:///{where}/study.db",
         directory=where,
-        make_runner=partial(make_runner, protocol, file.parent, data, device),
+        make_runner=partial(make_runner, protocol, file.parent, data, device, tf32),
     )
     complete = _standing(plan, retry_failed)
     ended = 0
     if not (status or complete):
+        require_packages()
         out.print(_pace(protocol, device), markup=False)
         with _Bars() as bars:
             ended = Pool(plan, workers).run(bars.show)
@@ -98,13 +104,14 @@ def study(
         raise typer.Exit(1)
 
 
-def make_runner(protocol: Protocol, base: Path, data: str | None, device: str) -> TrialRunner:
+def make_runner(protocol: Protocol, base: Path, data: str | None, device: str, tf32: bool) -> TrialRunner:
     """What a worker trains with; cells that are files lie beside the study's."""
+    from codegen.computing import set_threads, use_device
     from codegen.study.training_trial import TrainingRunner
-    from codegen.threads import set_threads
 
     set_threads(1)
-    return TrainingRunner(protocol, data, _finder(base), device)
+    use_device(device)
+    return TrainingRunner(protocol, data, _finder(base), device, tf32)
 
 
 def _pace(protocol: Protocol, device: str) -> str:
@@ -170,7 +177,7 @@ class _Bars:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._said = ""
+        self._said, self._when = "", 0.0
 
     def __enter__(self) -> _Bars:
         self._bar.start()
@@ -193,9 +200,8 @@ class _Bars:
             self._bar.add_task(f"  {trial_name(options)}: {epochs} epochs", total=None, visible=True)
 
     def _say(self, found: View) -> None:
-        """A line, when a trial or an epoch is done: its time left would else change all the time."""
-        done = str(replace(found, seconds_left=None))
-        epochs = sum(count for _, count in found.running)
-        if (now := f"{done} {epochs}") != self._said:
+        """A line when a trial is done, and one a minute in between."""
+        done, now = str(replace(found, seconds_left=None)), time.monotonic()
+        if done != self._said or now - self._when >= 60:
             self.console.print(str(found), highlight=False, soft_wrap=True, markup=False)
-            self._said = now
+            self._said, self._when = done, now

@@ -67,7 +67,9 @@ def train(
     ] = 0.0,
     hidden_size: Annotated[int, typer.Option(help="State size n.", min=1)] = 250,
     embedding_size: Annotated[int, typer.Option(help="Embedding size m.", min=1)] = 250,
-    clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient; none by default.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest norm of the gradient; 0 for no limit.", show_default="none")
+    ] = None,
     initialization: Annotated[str, typer.Option(help="article, torch, glorot, …")] = "article",
     scale: Annotated[float, typer.Option(help="Factor on the layer's initial matrices.")] = 1.0,
     forget_bias: Annotated[
@@ -113,12 +115,14 @@ def train(
     options["biases"] = _biases(bias or [])
     found = find_cell(cell)
     # torch takes seconds; errors in names come first
-    from codegen.experiment import REDUCTIONS, open_corpus, prepare
-    from codegen.threads import set_threads
+    from codegen.computing import set_threads, use_device
+    from codegen.experiment import REDUCTIONS, open_corpus, prepare, refuse_unread
     from codegen.training import RichProgress
     from codegen.training.tasks import LANGUAGE
 
     set_threads(threads)
+    use_device(device)
+    refuse_unread(given)
     reduction = {name: options.pop(name) for name in REDUCTIONS if name in options}
     corpus = open_corpus(data, **reduction) if task == LANGUAGE else None
     if test and corpus is None:

@@ -26,7 +26,7 @@ class State(StrEnum):
     FINISHED = "finished"
     DIVERGED = "diverged"
     FAILED = "failed"  # an error of the trial's own
-    INTERRUPTED = "interrupted"  # stopped, killed, or a disk that was full: the next one goes on
+    INTERRUPTED = "interrupted"  # stopped, killed, a full disk, an error beside others: the next one goes on
     SUPERFLUOUS = "superfluous"  # never begun: another attempt at the same trial was there
 
 

@@ -4,7 +4,9 @@ It is kept in Optuna's storage, so that its tools show it: an attempt at a trial
 Optuna's. What makes it safe:
 
 * To look what is to do, to make attempts for it and to take one is done under one lock.
-* A taken attempt has a sign of life before it is RUNNING: Optuna never gives up one that had none.
+* A taken attempt has a sign of life before it is RUNNING: Optuna never calls silent one that had none.
+* Who shares our locks is dead when its lock is free, and not before. Others are dead when they were silent
+  for the grace while the storage answered us: an outage, or a suspend, silences the living as well.
 * An attempt ends once (Optuna refuses a second end), and which attempt counts is a function of all of them.
 * Whatever is written down last (COMPLETE, after the numbers) makes it valid; before that it is done again,
   from the checkpoint, with the same numbers.
@@ -13,7 +15,6 @@ Optuna's. What makes it safe:
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,10 +24,14 @@ from typing import Any
 from codegen.errors import ConfigError, DataError
 from codegen.study.attempts import Attempt, Standing, State, results, standings
 from codegen.study.places import RunLock, place, run_name
-from codegen.study.protocol import Options, Protocol, differences, may_go_beside, trial_key
+from codegen.study.protocol import CELL, Options, Protocol, differences, may_go_beside, trial_key
 from codegen.study.records import DIED, attempt_of, distributions
 from codegen.study.results import Epoch, Outcome, Results
 from codegen.study.storage import Storage
+
+
+class CellChanged(ConfigError):
+    """A cell's equations are not those that the study was begun with: nobody can go on with it so."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +98,33 @@ class Ledger:
         """
         if sha256 is None:
             return
-
-        def compare() -> str:
-            with self.storage.exclusive(self.protocol.name):
-                known: str | None = self._study.user_attrs.get("data_sha256")
-                if known is None:
-                    self._study.set_user_attr("data_sha256", sha256)
-                return known or sha256
-
-        known = self.storage.persistently(compare)
+        known = self._first("data_sha256", sha256)
         if known != sha256:
             raise DataError(
                 f"the data here (SHA-256 {sha256[:12]}…) are not those that the study {self.protocol.name!r} "
                 f"was begun with ({known[:12]}…): give the same files, or the study another name"
             )
+
+    def _require_cell(self, name: str, sha256: str) -> None:
+        known = self._first(f"cell_sha256 {name}", sha256)
+        if known != sha256:
+            raise CellChanged(
+                f"the study {self.protocol.name!r} was begun with other equations of the cell {name!r} "
+                f"(SHA-256 {known[:12]}…) than are given now ({sha256[:12]}…), and its numbers are theirs: "
+                "put them back, or give the study another name"
+            )
+
+    def _first(self, attribute: str, value: str) -> str:
+        """What was written first under a name of the study, by whatever machine: `value`, if nothing was."""
+
+        def write() -> str:
+            with self.storage.exclusive(self.protocol.name):
+                known: str | None = self._study.user_attrs.get(attribute)
+                if known is None:
+                    self._study.set_user_attr(attribute, value)
+                return known or value
+
+        return self.storage.persistently(write)
 
     def attempts(self) -> list[Attempt]:
         """All of the study's, by number."""
@@ -143,19 +161,29 @@ class Ledger:
         return self.storage.persistently(partial(self._claim, beside))
 
     def _claim(self, beside: Options | None) -> Claim | None:
-        with self.storage.exclusive(self.protocol.name):
-            self._give_up_the_dead()
+        claim = None
+        try:
+            with self.storage.exclusive(self.protocol.name):
+                self._give_up_the_dead()
+                claim = self._take_next(beside)
+        except BaseException:
+            if claim is not None:  # the server went as we left; with its lock free, it is put back
+                claim.lock.release()
+            raise
+        return claim
+
+    def _take_next(self, beside: Options | None) -> Claim | None:
+        found = self.look()
+        if self._make_attempts(found):
             found = self.look()
-            if self._make_attempts(found):
-                found = self.look()
-            for key, one in found.items():
-                options = self._points[key]
-                if beside is not None and not may_go_beside(options, beside):
-                    continue
-                if one.outcome == Outcome.UNFINISHED and one.open and one.open[0].state == State.WAITING:
-                    claim = self._take(one.open[0], options)
-                    if claim is not None:
-                        return claim
+        for key, one in found.items():
+            options = self._points[key]
+            if beside is not None and not may_go_beside(options, beside):
+                continue
+            if one.outcome == Outcome.UNFINISHED and one.open and one.open[0].state == State.WAITING:
+                claim = self._take(one.open[0], options)
+                if claim is not None:
+                    return claim
         return None
 
     def _take(self, attempt: Attempt, options: Options) -> Claim | None:
@@ -181,19 +209,20 @@ class Ledger:
 
     def _give_up_the_dead(self) -> None:
         """End the attempts whose workers died: seen by their lock on this machine, by silence elsewhere."""
-        import optuna
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", ".*fail_stale_trials is experimental", optuna.exceptions.ExperimentalWarning
-            )
-            optuna.storages.fail_stale_trials(self._study)
+        silent = self.storage.silent_trials(self._id)
         for attempt in self.attempts():
-            if attempt.state == State.RUNNING and attempt.owner == self.place and attempt.key in self._points:
+            if attempt.state != State.RUNNING:
+                continue
+            if attempt.owner != self.place:
+                if attempt.trial_id in silent:
+                    self._end(attempt.trial_id, State.INTERRUPTED, DIED)
+            elif attempt.key in self._points:
                 lock = RunLock.take(self.directory / run_name(self._points[attempt.key]))
                 if lock is not None:
-                    self._end(attempt.trial_id, State.INTERRUPTED, DIED)
-                    lock.release()
+                    try:
+                        self._end(attempt.trial_id, State.INTERRUPTED, DIED)
+                    finally:
+                        lock.release()
 
     def _make_attempts(self, found: Mapping[str, Standing]) -> bool:
         """See to it that an unfinished trial has one attempt that waits or runs; whether any was missing."""
@@ -239,7 +268,13 @@ class Ledger:
         return self.storage.persistently(make)
 
     def begin(self, claim: Claim, about: Mapping[str, Any]) -> None:
-        """Write down where the numbers will be from."""
+        """Write down where the numbers will be from.
+
+        Raises:
+            CellChanged: the study was begun with other equations of the cell.
+        """
+        if (sha256 := about.get("cell_sha256")) is not None:
+            self._require_cell(str(claim.options[CELL]), sha256)
         self._write(lambda: self.storage.optuna.set_trial_user_attr(claim.trial_id, "about", dict(about)))
 
     def epochs(self, claim: Claim, epochs: tuple[Epoch, ...]) -> None:

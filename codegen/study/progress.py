@@ -12,7 +12,7 @@ from codegen.study.attempts import Standing, State
 from codegen.study.protocol import CELL, Options, Protocol
 from codegen.study.results import Epoch, Outcome
 
-_USUAL_EPOCHS = 20  # of TrainingConfig, which is not imported for it: torch takes seconds
+_USUAL_EPOCHS = 20  # the article's; a first guess, before any trial has ended
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from itertools import product
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import derive
 from codegen.errors import ConfigError
@@ -49,6 +50,14 @@ def read_protocol(path: str | PathLike[str]) -> Protocol:
     return _Reader(path).protocol(document)
 
 
+class _Given(NamedTuple):
+    """An option as the file gives it."""
+
+    where: str
+    name: str
+    value: Any
+
+
 class _Reader:
     """The checks; each names the file and the key in what it says."""
 
@@ -75,6 +84,7 @@ class _Reader:
             "training": self.training(document.get("training", {}), document["grid"]),
         }
         self.data(document.get("data", {}))
+        self.trainings(document["training"], document["grid"], document.get("data", {}))
         if "design" in document:
             self.design(document["design"], document["grid"][CELL])
         if "published" in document:
@@ -112,6 +122,12 @@ class _Reader:
 
     def option_name(self, where: str, name: str) -> None:
         if name != CELL and name not in self.option_kinds:
+            if name == "biases":
+                self.refuse(
+                    where,
+                    "names vectors, which differ from cell to cell; expected forget_bias or memory, which "
+                    "find the gates in the equations",
+                )
             self.refuse(where, f"is no training option{nearest(name, self.option_kinds)}")
 
     def option(self, where: str, name: str, value: Any) -> Any:
@@ -122,20 +138,42 @@ class _Reader:
         kind, expected = _KINDS[self.option_kinds[name]]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        self.typed(where, value, kind, expected)
-        self.in_range(where, name, value)
-        return value
+        return self.typed(where, value, kind, expected)
 
-    def in_range(self, where: str, name: str, value: Any) -> None:
-        """By the complaint that the training itself would make."""
-        from codegen.training import TrainingConfig
+    def trainings(
+        self, training: Mapping[str, Any], grid: Mapping[str, Sequence[Any]], data: Mapping[str, Any]
+    ) -> None:
+        """Refuse a point of the grid by the complaint that its training would make, and an option that no
+        point's training looks at.
+        """
+        from codegen.experiment import unread
 
-        if name not in {field.name for field in fields(TrainingConfig)}:
-            return
+        always = [_Given(f"training.{name}", name, value) for name, value in training.items()]
+        axes = [
+            [_Given(f"grid.{name}[{i}]", name, value) for i, value in enumerate(values)]
+            for name, values in grid.items()
+            if name != CELL
+        ]
+        text = [
+            _Given(f"data.{name}", "data" if name == "source" else name, value)
+            for name, value in data.items()
+        ]
+        ignored = []
+        for point in product(*axes):
+            self.point([*always, *point])
+            ignored.append(unread(_options([*always, *point, *text])))
+        for option in (*always, *(axis[0] for axis in axes), *text):
+            if all(option.name in names for names in ignored):
+                raise ConfigError(f"{self.path}: {option.where}: {ignored[0][option.name]}")
+
+    def point(self, given: Sequence[_Given]) -> None:
+        """Refuse options that do not go together; if all others would, the one at fault is named."""
         try:
-            TrainingConfig(**{CELL: "any", name: value})
+            _configure(given)
         except ConfigError as error:
-            raise ConfigError(f"{self.path}: {where}: {error}") from error
+            alone = [option.where for option in given if _is_cured(given, option)]
+            where = f"{alone[0]}: " if len(alone) == 1 else ""
+            raise ConfigError(f"{self.path}: {where}{error}") from error
 
     def cell(self, where: str, name: Any) -> None:
         self.typed(where, name, str, "a cell's name, or FILE.py that declares one")
@@ -214,6 +252,25 @@ class _Reader:
 
 
 _EXAMPLES = {CELL: '["lstm", "gru"]', SEED: "[0, 1, 2]"}
+
+
+def _options(given: Sequence[_Given]) -> dict[str, Any]:
+    return {option.name: option.value for option in given}
+
+
+def _configure(given: Sequence[_Given]) -> None:
+    """Raise what a training with these options would, but for what takes the cell's equations."""
+    from codegen.experiment import configuration, looked_at
+
+    configuration("any", looked_at(_options(given)))
+
+
+def _is_cured(given: Sequence[_Given], without: _Given) -> bool:
+    try:
+        _configure([option for option in given if option is not without])
+    except ConfigError:
+        return False
+    return True
 
 
 def _option_kinds() -> dict[str, str]:

@@ -88,18 +88,18 @@ class Results:
 
 
 def save_results(path: str | PathLike[str], results: Results) -> None:
-    """Write `results` as JSON, whole or not at all; every float survives exactly.
+    """Write `results` as JSON, a line a trial, whole or not at all; every float survives exactly.
 
     Raises:
         OSError: the file cannot be written.
     """
-    document = {
-        "format": FORMAT,
-        "protocol": results.protocol.as_dict(),
-        "trials": [asdict(trial) for trial in results.trials],
-    }
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(Path(path), text.encode() + b"\n")
+    trials = ",\n".join(_json(asdict(trial)) for trial in results.trials)
+    head = f'{{"format": {_json(FORMAT)},\n"protocol": {_json(results.protocol.as_dict())},\n"trials": ['
+    write_atomic(Path(path), f"{head}\n{trials}\n]}}\n".encode())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def load_results(path: str | PathLike[str]) -> Results:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 HEARTBEAT, GRACE = 15, 120  # seconds
 _LONGEST_PAUSE = 15.0
 _LOCK_LIMIT = 60  # seconds
+_DISK_FULL = "53100"  # SQLSTATE
 
 
 class StorageError(Stopped):
@@ -52,6 +54,7 @@ class Storage:
         self.url = self._url.render_as_string(hide_password=False)
         self.heartbeat, self.grace = heartbeat, grace
         self._silent = False
+        self._answered = self._listening_since = -math.inf
         try:
             with self.exclusive("tables"):  # two that create them at once are in each other's way
                 self.optuna = self._open()
@@ -159,6 +162,25 @@ class Storage:
         self._tell_answer()
         return True
 
+    def silent_trials(self, study_id: int) -> set[int]:
+        """The ids of Optuna's running trials that gave no sign of life for the grace.
+
+        None until the database has answered this process all through the grace, but for gaps of less than
+        two heartbeats. What makes a longer gap (an outage, a suspend) may silence the living as well, and
+        they are given time to be heard again; so they are when this process begins.
+        """
+        self._hear()
+        if time.time() - self._listening_since < self.grace:
+            return set()
+        return set(self.optuna._get_stale_trial_ids(study_id))
+
+    def _hear(self) -> None:
+        """The database answers. The clock is one that goes on while the machine is suspended."""
+        now = time.time()
+        if abs(now - self._answered) > 2 * self.heartbeat:
+            self._listening_since = now
+        self._answered = now
+
     def _passes(self, error: BaseException) -> bool:
         """Whether it is the kind of error that goes away: a busy file, a server that cannot be reached."""
         from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -166,6 +188,8 @@ class Storage:
         cause = _database_cause(error)
         if self._is_sqlite:
             return "locked" in str(cause)
+        if isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) == _DISK_FULL:
+            return False  # an OperationalError, like a server that is away
         return isinstance(cause, OperationalError | InterfaceError) or (
             isinstance(cause, DBAPIError) and cause.connection_invalidated
         )
@@ -176,6 +200,7 @@ class Storage:
             self._silent = True
 
     def _tell_answer(self) -> None:
+        self._hear()
         if self._silent:
             _say(f"{self} answers again")
             self._silent = False

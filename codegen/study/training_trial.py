@@ -6,15 +6,24 @@ import hashlib
 import math
 import platform
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from typing import Any, cast
 
 import torch
 
+from codegen.computing import matmul_precision
 from codegen.errors import Diverged
-from codegen.experiment import REDUCTIONS, Experiment, open_corpus, option_defaults, prepare, train_command
+from codegen.experiment import (
+    REDUCTIONS,
+    Experiment,
+    looked_at,
+    open_corpus,
+    option_defaults,
+    prepare,
+    train_command,
+)
 from codegen.prediction import predict_experiment
 from codegen.study.protocol import CELL, OWN, Options, Protocol
 from codegen.study.results import Epoch, Outcome
@@ -35,6 +44,7 @@ class TrainingRunner:
             variable CELLWRIGHT_PTB names.
         find_cell: the cell of a name, catalogue or FILE.py.
         device: where to train.
+        tf32: whether a GPU may multiply in TF32.
         choice: whether so many trials should go in lockstep on a device, and why.
     """
 
@@ -44,9 +54,11 @@ class TrainingRunner:
         data: str | None,
         find_cell: Callable[[str], Cell],
         device: str = "cpu",
+        tf32: bool = False,
         choice: Callable[[str, int], tuple[bool, str]] = lockstep_choice,
     ) -> None:
         self.protocol, self.find_cell, self.device, self.choice = protocol, find_cell, device, choice
+        self.tf32 = tf32
         self.source = data if data is not None else protocol.data.source
 
     @cached_property
@@ -77,9 +89,12 @@ class TrainingRunner:
 
     def run(self, assignments: Sequence[Assignment]) -> Sequence[Ended]:
         """Train one point, or some in lockstep: see `codegen.study.worker.TrialRunner`."""
-        if len(assignments) == 1:
-            return [self._alone(assignments[0])]
-        experiments = [self._prepare(assignment, backend="eager") for assignment in assignments]
+        with matmul_precision(self.tf32):
+            return self._together(assignments) if len(assignments) > 1 else [self._alone(assignments[0])]
+
+    def _together(self, assignments: Sequence[Assignment]) -> list[Ended]:
+        beside = {"in_lockstep": len(assignments)}
+        experiments = [self._prepare(each, {"backend": "eager"}, beside) for each in assignments]
         trainings = []
         for experiment, assignment in zip(experiments, assignments, strict=True):
             on_step, on_epoch = _told(assignment.observer)
@@ -91,7 +106,7 @@ class TrainingRunner:
         return [_ended(result) for result in ended]
 
     def _alone(self, assignment: Assignment) -> Ended:
-        experiment = self._prepare(assignment)
+        experiment = self._prepare(assignment, {}, {})
         on_step, on_epoch = _told(assignment.observer)
         try:
             result = experiment.train(
@@ -104,13 +119,24 @@ class TrainingRunner:
             return _ended(error)
         return _ended(result)
 
-    def _prepare(self, assignment: Assignment, **changes: Any) -> Experiment:
-        training = {**self.protocol.training, **assignment.options}
-        cell = self.find_cell(str(training.pop(CELL)))
-        experiment = prepare(cell, training | changes, data=self.corpus, device=self.device)
-        command = train_command(experiment.cell.name, training | self.reduction)
-        found = {**about(experiment, self.device), **_predicted(experiment), "command": command}
-        assignment.observer.begin(found)
+    def _prepare(
+        self, assignment: Assignment, changes: Mapping[str, Any], also: Mapping[str, Any]
+    ) -> Experiment:
+        given = {**self.protocol.training, **assignment.options, **changes}
+        name = str(given.pop(CELL))
+        training = looked_at(given)
+        experiment = prepare(self.find_cell(name), training, data=self.corpus, device=self.device)
+        command = train_command(name, training | self.reduction)
+        precision = {"tf32": True} if self.tf32 else {}
+        assignment.observer.begin(
+            {
+                **about(experiment, self.device),
+                **precision,
+                **also,
+                **_predicted(experiment),
+                "command": command,
+            }
+        )
         return experiment
 
     def _measure(self, experiment: Experiment) -> Measure | None:
@@ -127,7 +153,7 @@ def _predicted(experiment: Experiment) -> dict[str, Any]:
     if not isinstance(experiment.task, GeneratedTask):
         return {}
     prediction = predict_experiment(experiment)
-    return {"prediction": str(prediction), "excluded": prediction.excluded}
+    return {"prediction": str(prediction), "predicts_failure": prediction.predicts_failure}
 
 
 def _told(observer: Observer) -> tuple[Callable[[StepReport], None], Callable[[EpochReport], None]]:
@@ -151,9 +177,14 @@ def about(experiment: Experiment, device: str) -> dict[str, Any]:
         "why": experiment.why,
         "device": device,
         "host": socket.gethostname(),
-        "cell_sha256": hashlib.sha256(repr(experiment.cell).encode()).hexdigest(),
+        "cell_sha256": _equations_sha256(experiment.cell),
         "data_sha256": experiment.data_sha256,
     }
+
+
+def _equations_sha256(cell: Cell) -> str:
+    """A checksum of what the cell computes; its title and its reference may be put better."""
+    return hashlib.sha256(repr(cell.replace(title="", reference="")).encode()).hexdigest()
 
 
 def epoch_of(report: EpochReport) -> Epoch:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from codegen.errors import CodegenError, Stopped
 from codegen.study.attempts import State
-from codegen.study.ledger import Claim, Ledger
-from codegen.study.protocol import Options
+from codegen.study.ledger import CellChanged, Claim, Ledger
+from codegen.study.protocol import Options, may_go_beside
 from codegen.study.results import Epoch, Outcome
 from codegen.study.storage import StorageError
 from derive.errors import DeriveError
@@ -102,34 +102,41 @@ def work(
 ) -> None:
     """Train until every trial of the study has come to an end, here or elsewhere.
 
+    An error among trials side by side might be that of any, or of their being together: those like them are
+    trained one at a time from then on, and only an error of one alone counts as its failure.
+
     Args:
         poll: seconds to wait where all that is left is in others' hands; they might die.
         check: called after every step and before every trial; may raise to end the work.
 
     Raises:
-        DataError: the study was begun with other data.
+        CellChanged, DataError: the study was begun with other equations, or other data.
         DiskFull, StorageError: this cannot go on now.
         KeyboardInterrupt: on Ctrl-C, with a checkpoint left and the trial handed back.
     """
     ledger.require_data(runner.data_sha256)
+    apart: list[Options] = []  # those of a trial of each team that had an error
     while True:
         check()
-        claims = _claim(ledger, runner)
+        claims = _claim(ledger, runner, apart)
         if claims:
-            _attend(ledger, runner, claims, check)
+            if not _attend(ledger, runner, claims, check):
+                apart.append(claims[0].options)
         elif ledger.complete():
             return
         else:
             time.sleep(poll)
 
 
-def _claim(ledger: Ledger, runner: TrialRunner) -> list[Claim]:
+def _claim(ledger: Ledger, runner: TrialRunner, apart: Sequence[Options]) -> list[Claim]:
     """The next trial, and as many beside it as the runner wants and there are; none if all are taken."""
     first = ledger.claim()
     if first is None:
         return []
-    claims, wanted = [first], runner.together(first.options)
+    claims = [first]
     try:
+        alone = any(may_go_beside(first.options, options) for options in apart)
+        wanted = 1 if alone else runner.together(first.options)
         while len(claims) < wanted:
             another = ledger.claim(beside=first.options)
             if another is None:
@@ -141,14 +148,22 @@ def _claim(ledger: Ledger, runner: TrialRunner) -> list[Claim]:
     return claims
 
 
-def _attend(ledger: Ledger, runner: TrialRunner, claims: Sequence[Claim], check: Callable[[], None]) -> None:
-    """An attempt at each of some trials, from the claims to their ends, whatever these are."""
-    reports = [_Report(ledger, claim, check) for claim in claims]
+def _attend(ledger: Ledger, runner: TrialRunner, claims: Sequence[Claim], check: Callable[[], None]) -> bool:
+    """An attempt at each of some trials, from the claims to their ends; whether they may go together again.
+
+    They give signs of life until their ends are written down, however long the storage is away.
+    """
+    with ExitStack() as held:
+        for claim in claims:
+            held.callback(claim.lock.release)
+        reports = [held.enter_context(_Report(ledger, claim, check)) for claim in claims]
+        return _train(ledger, runner, reports)
+
+
+def _train(ledger: Ledger, runner: TrialRunner, reports: Sequence[_Report]) -> bool:
+    claims = [report.claim for report in reports]
     try:
-        with ExitStack() as alive:
-            for report in reports:
-                alive.enter_context(report)
-            ended = runner.run([Assignment(r.claim.options, r.claim.lock.directory, r) for r in reports])
+        ended = runner.run([Assignment(r.claim.options, r.claim.lock.directory, r) for r in reports])
         for claim, end in zip(claims, ended, strict=True):
             ledger.end(claim, State(end.outcome.value), end.message, end.epochs)
     except _GivenUp:
@@ -156,6 +171,9 @@ def _attend(ledger: Ledger, runner: TrialRunner, claims: Sequence[Claim], check:
         _hand_back(ledger, claims, "a trial beside it was given up for dead")
     except KeyboardInterrupt:
         _hand_back(ledger, claims, "stopped")
+        raise
+    except CellChanged:
+        _hand_back(ledger, claims, "the cell had other equations")
         raise
     except (StorageError, DiskFull):
         raise
@@ -166,12 +184,10 @@ def _attend(ledger: Ledger, runner: TrialRunner, claims: Sequence[Claim], check:
                 f"{error.strerror}: {error.filename or claims[0].lock.directory}. Nothing is lost: make "
                 "room and start the same command again, and every trial goes on from its last checkpoint"
             ) from error
-        _fail(ledger, reports, error)
+        return _fail(ledger, reports, error)
     except Exception as error:  # noqa: BLE001  whatever a trial raises is its result, and is reported
-        _fail(ledger, reports, error)
-    finally:
-        for claim in claims:
-            claim.lock.release()
+        return _fail(ledger, reports, error)
+    return True
 
 
 def _hand_back(ledger: Ledger, claims: Sequence[Claim], why: str) -> None:
@@ -180,11 +196,15 @@ def _hand_back(ledger: Ledger, claims: Sequence[Claim], why: str) -> None:
         claim.lock.release()
 
 
-def _fail(ledger: Ledger, reports: Sequence[_Report], error: Exception) -> None:
+def _fail(ledger: Ledger, reports: Sequence[_Report], error: Exception) -> bool:
+    """Write an error down, as a failure of the trial that was alone; whether it was."""
     ours = isinstance(error, CodegenError | DeriveError)
+    message = str(error) if ours else f"{type(error).__name__}: {error}"
+    alone = len(reports) == 1
     for report in reports:
         ledger.begin(report.claim, {**report.about, "traceback": traceback.format_exc()})
-        ledger.end(report.claim, State.FAILED, str(error) if ours else f"{type(error).__name__}: {error}")
+        ledger.end(report.claim, State.FAILED if alone else State.INTERRUPTED, message)
+    return alone
 
 
 class _GivenUp(Exception):

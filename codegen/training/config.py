@@ -40,7 +40,7 @@ class TrainingConfig:
         learning_rate: Adam's (its other constants are the usual 0.9, 0.999, 1e-8).
         epochs: the most that are run.
         patience: stop after this many epochs without a new lowest validation loss.
-        clip: largest norm of the gradient of all weights together; None for no clipping.
+        clip: largest norm of the gradient of all weights together; None, or 0, for no clipping.
         initialization: a name in `INITIALIZATIONS`.
         scale: a factor on the layer's initial matrices.
         biases: initial values of named vectors of the layer, such as `{"b_f": 1.0}`; the others start at 0.
@@ -87,8 +87,8 @@ class TrainingConfig:
             raise ConfigError(f"learning_rate is {self.learning_rate!r}; expected a positive number")
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ConfigError(f"scale is {self.scale!r}; expected 0 or a positive number")
-        if self.clip is not None and not self.clip > 0:
-            raise ConfigError(f"clip is {self.clip!r}; expected a positive number, or None for no clipping")
+        if self.clip is not None and not (math.isfinite(self.clip) and self.clip >= 0):
+            raise ConfigError(f"clip is {self.clip!r}; expected a positive number, or 0 for no clipping")
         if not all(math.isfinite(value) for value in self.biases.values()):
             raise ConfigError(f"biases is {dict(self.biases)!r}; expected finite numbers")
         every = self.update_every
@@ -102,6 +102,7 @@ class TrainingConfig:
         self._check_method()
         if self.task != LANGUAGE:
             find_task(self.task)
+        object.__setattr__(self, "clip", self.clip or None)  # one value for one meaning
         object.__setattr__(self, "biases", dict(self.biases))  # not the caller's, who may go on changing it
 
     def _check_method(self) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import derive
 from codegen.cli import run
+from codegen.cli.training import train
 from codegen.errors import ConfigError, DataError
-from codegen.experiment import Experiment, open_corpus, option_defaults, prepare, train_command
+from codegen.experiment import (
+    REDUCTIONS,
+    Experiment,
+    looked_at,
+    open_corpus,
+    option_defaults,
+    prepare,
+    train_command,
+)
 from codegen.training import TrainingConfig
 from tests.codegen.training.standin import make_corpus
 
-SMALL = {"hidden_size": 8, "embedding_size": 6, "batch_size": 4, "bptt": 5, "epochs": 1}
+SMALL: dict[str, Any] = {"hidden_size": 8, "embedding_size": 6, "batch_size": 4, "bptt": 5, "epochs": 1}
 
 
 def small(**options: object) -> Experiment:
@@ -31,6 +42,7 @@ def test_options_become_the_configuration() -> None:
     assert found.backend == "eager"
     assert found.why == "asked for"
     assert found.data_sha256 == make_corpus().checksum
+    assert found.model.embedding is not None
     assert found.model.embedding.weight.shape == (len(make_corpus().vocabulary), 6)
 
 
@@ -85,10 +97,52 @@ def test_the_command_line_gives_on_what_is_given(tmp_path: Path) -> None:
 
 
 def test_every_option_of_the_command_is_known() -> None:
-    """`cellwright train` takes just these, and gives them on."""
-    defaults = option_defaults()
-    assert {"learning_rate", "seed", "task", "forget_bias", "memory", "gradient"} <= defaults.keys()
-    assert not {"cell", "config"} & defaults.keys()
+    """`cellwright train` takes just these, with these defaults, besides what decides no numbers."""
+    taken = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
+    for name in ("context", "cell", "data", "device", "threads", "run_dir", "resume", "diagnostics", "test"):
+        del taken[name]
+    known = option_defaults() | dict.fromkeys(REDUCTIONS)
+    assert known.pop("biases") == {}
+    assert taken.pop("bias") is None
+    assert taken == known
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"task": "adding", "update_every": 5}, "update_every is 5, which the task 'adding' .* 'language'"),
+        ({"task": "copying", "embedding_size": 9}, "embedding_size is 9, which the task 'copying' does not"),
+        ({"length": 9}, "length is 9, which the task 'language' does not look at; .* 'adding' or 'copying'"),
+        ({"epoch_steps": 9}, "epoch_steps is 9, which the task 'language' does not look at"),
+        ({"task": "adding", "gradient": "real-time", "bptt": 9}, "bptt is 9, which the gradient 'real-time'"),
+        ({"groups": 1}, "groups is 1, which the gradient 'blocks' does not .* the gradient 'real-time'"),
+        ({"task": "temporal-order", "length": 9}, "length is 9; the task 'temporal-order' takes 10 at least"),
+        ({"forget_bias": float("inf")}, "forget_bias is inf; expected a finite number"),
+        ({"memory": float("inf")}, "memory is inf; expected a finite number of steps above 1"),
+        ({"memory": 1.0}, "memory is 1.0; expected a finite number of steps above 1"),
+    ],
+)
+def test_what_is_given_must_be_of_use(options: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        prepare(derive.cell("gru"), options, data=make_corpus())
+
+
+def test_what_is_looked_at_makes_a_training() -> None:
+    """The same one, and the same command, as if the rest had not been given; None is nothing given."""
+    needed = {"task": "adding", "gradient": "real-time", "groups": 2, "hidden_size": 4}
+    options = {**needed, "bptt": 9, "embedding_size": 7, "train_tokens": 100}
+    assert looked_at(options) == needed
+    assert train_command("gru", options) == train_command("gru", needed)
+    assert prepare(derive.cell("gru"), {**needed, "update_every": None}).config.groups == 2
+
+
+def test_no_clipping_against_a_tasks_default() -> None:
+    for none in (None, 0, 0.0):
+        found = prepare(derive.cell("gru"), {"task": "adding", "length": 50, "clip": none})
+        assert found.config.clip is None
+        words = shlex.split(found.command)
+        assert float(words[words.index("--clip") + 1]) == 0
+    assert "--clip" not in small(clip=None).command
 
 
 def test_reduced_corpora() -> None:

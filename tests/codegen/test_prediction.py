@@ -30,10 +30,10 @@ def test_one_unit_by_hand() -> None:
     found = predict(derive.cell("vanilla"), params, 8)
     assert found.certificate.rate == pytest.approx(0.5)
     assert found.trace == pytest.approx(2 * 0.5**8)
-    assert not found.excluded
-    assert predict(derive.cell("vanilla"), params, 12).excluded
+    assert not found.predicts_failure
+    assert predict(derive.cell("vanilla"), params, 12).predicts_failure
     assert str(found) == (
-        "not excluded: a step contracts by ρ = 0.5, "
+        "nothing predicted: a step contracts by ρ = 0.5, "
         "so that what is 8 steps back changes a state by 0.0078 at most"
     )
 
@@ -42,8 +42,8 @@ def test_without_a_proof_nothing_is_excluded() -> None:
     params = {"W": [[1.5]], "U": [[1.0]], "b": [0.0]}
     found = predict(derive.cell("vanilla"), params, 10_000)
     assert found.trace == np.inf
-    assert not found.excluded
-    assert str(found) == "not excluded: a step is not proved to contract, or a state not to grow"
+    assert not found.predicts_failure
+    assert str(found) == "nothing predicted: a step is not proved to contract, or a state not to grow"
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "gru", "lstm", "pseudo-lstm"])
@@ -89,15 +89,15 @@ def test_what_is_excluded_fails_and_a_gated_cell_learns(tmp_path: Path) -> None:
     pace = {"learning_rate": 0.03, "clip": 1.0, "epoch_steps": 50, "epochs": 5, "patience": 5}
     vanilla = adding("vanilla", scale=0.5, **pace)
     found = predict_experiment(vanilla)
-    assert found.excluded
+    assert found.predicts_failure
     assert found.trace < FAINT
     result = vanilla.train(tmp_path / "vanilla")
     assert len(result.history) == 5
     assert result.best.valid.nats > 1 / 12
 
     gru = adding("gru", memory=30.0, **pace)
-    assert not predict_experiment(gru).excluded
+    assert not predict_experiment(gru).predicts_failure
     result = gru.train(tmp_path / "gru")
     assert len(result.history) < 5, "training ends when the task is solved"
     assert result.best.valid.nats < 0.01
-    assert not predict(gru.cell, weights_of(gru), found.distance).excluded
+    assert not predict(gru.cell, weights_of(gru), found.distance).predicts_failure

@@ -21,6 +21,9 @@ _SAME = {
 }
 """What should be the same for all trials, and what to say if it is not."""
 
+_OWN = ("command", "cell_sha256", "prediction", "predicts_failure")
+"""What each trial, or each cell, has of its own."""
+
 _TOO_MANY = 6
 """So many different values of one fact are counted instead of listed."""
 
@@ -88,11 +91,11 @@ def warnings(results: Results) -> list[str]:
 
 
 def _about(results: Results) -> dict[str, Counter[str]]:
-    """How often each value is said of a trial; the commands differ by their nature."""
+    """How often each value is said of a trial, but for what differs from trial to trial by its nature."""
     found: dict[str, Counter[str]] = {}
     for trial in results.trials:
         for name, value in trial.about.items():
-            if name != "command":
+            if name not in _OWN and value is not None:
                 found.setdefault(name, Counter())[str(value)] += 1
     return found
 

@@ -111,22 +111,31 @@ def baseline(results: Results) -> str:
 
 
 def versus_best(results: Results, setting: Setting, best: str, of: Measure) -> Mapping[str, TTest]:
-    """Every other cell minus the cell `best`, paired over the seeds; one family of tests."""
-    losses = _Losses(results, setting, of)
-    return t_tests({cell: losses.paired(cell, best) for cell in cells(results) if cell != best})
+    """Every other cell minus the cell `best`, paired over the seeds.
+
+    Which cell is the best is known from the same losses, so that the family of tests is that of all pairs.
+    """
+    losses, there = _Losses(results, setting, of), cells(results)
+    others = [cell for cell in there if cell != best]
+    pairs = [*((cell, best) for cell in others), *combinations(others, 2)]
+    tests = t_tests({pair: losses.paired(*pair) for pair in pairs})
+    return {cell: tests[cell, best] for cell in others if (cell, best) in tests}
 
 
 def ranking(found: Effects) -> Ranking | None:
     """Which factor raises the loss most, and whether that is sure; None for fewer than two factors.
 
-    The differences of neighbours in the order are contrasts as well, tested like the effects.
+    The differences of neighbours in the order are contrasts as well. Who are neighbours is known from the
+    same losses, so that the family of tests is that of all pairs.
     """
     mains = {factors[0]: sample for factors, sample in found.samples.items() if len(factors) == 1}
     if len(mains) < 2 or not all(mains.values()):
         return None
     order = sorted(mains, key=lambda factor: -math.fsum(mains[factor]))
-    samples = {(a, b): [x - y for x, y in zip(mains[a], mains[b], strict=True)] for a, b in pairwise(order)}
-    return Ranking(tuple(order), t_tests(samples))
+    tests = t_tests(
+        {(a, b): [x - y for x, y in zip(mains[a], mains[b], strict=True)] for a, b in combinations(order, 2)}
+    )
+    return Ranking(tuple(order), {pair: tests[pair] for pair in pairwise(order) if pair in tests})
 
 
 def effect_name(factors: Factors) -> str:

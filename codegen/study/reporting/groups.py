@@ -62,7 +62,7 @@ class Comparison:
     """A group's mean beside the published one, in the article's unit.
 
     Attributes:
-        published: its interval taken as Student's t over as many trials as the study's grid has seeds.
+        published: its interval taken as Student's t over the trials that were published.
         difference: ours − theirs by Welch's t; None if we have no mean.
     """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from codegen.study.reporting.effects import Effects, effect_name, effects
@@ -34,12 +36,13 @@ def dot_plot(results: Results) -> Picture:
                     _interval(axes, list(shown).index(group.cell) + 2 * _ABOVE, published.published)
         axes.set_yticks(range(len(shown)), list(shown))
         axes.margins(x=0.08)
+        _look_at_the_crowd(axes, [group for group in found if group.setting == setting], list(shown), scale)
     for axes in panels.axes[:: panels.columns]:
         axes.set_ylim(len(shown) - 0.4, -0.6)
     panels.figure.supxlabel(scale.label, fontsize=FONT)
     below = "; below it, open and grey, the published mean" if results.protocol.published else ""
     caption = f"Best {scale.label}: the mean with its 95% interval; above it a tick for each trial{below}."
-    return Picture("dots", panels.svg(), caption)
+    return Picture("dots", panels.svg(), f"{caption} {_ARROW}")
 
 
 def _dots(axes: Axes, row: int, group: Group, look: Look, scale: Scale) -> None:
@@ -51,6 +54,45 @@ def _dots(axes: Axes, row: int, group: Group, look: Look, scale: Scale) -> None:
     if len(losses) < len(group.trials):
         text = f"{len(losses)} of {len(group.trials)}"
         axes.text(1.01, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=FONT - 2)
+
+
+def crowd(means: Sequence[float]) -> float:
+    """Above this, a mean is so far from the others that to show it would press them together.
+
+    Eight times the distance of the quartiles above the upper one; with fewer than four means, nothing is.
+    """
+    if len(means) < 4:
+        return math.inf
+    lower, _, upper = quantiles(means, n=4, method="inclusive")
+    return upper + 8 * (upper - lower)
+
+
+def _outliers(there: Sequence[Group], scale: Scale) -> dict[str, float]:
+    """The means of the cells that are not in the crowd."""
+    means = {g.cell: e.mean for g in there if (e := g.estimate(scale.of)) is not None}
+    fence = crowd(list(means.values()))
+    return {cell: mean for cell, mean in means.items() if mean > fence}
+
+
+def _look_at_the_crowd(axes: Axes, there: Sequence[Group], rows: Sequence[str], scale: Scale) -> None:
+    """Let an arrow stand for a mean that is far from the others."""
+    outside = _outliers(there, scale)
+    if not outside:
+        return
+    ends = [scale.of(epoch) for group in there if group.cell not in outside for epoch in group.best]
+    for group in there:
+        found = group.estimate(scale.of)
+        if group.cell not in outside and found is not None:
+            ends += [found.mean - (found.half or 0), found.mean + (found.half or 0)]
+    margin = 0.08 * (max(ends) - min(ends))
+    axes.set_xlim(min(ends) - margin, max(ends) + margin)
+    for cell, mean in outside.items():
+        text = f"{mean:.4g} →"
+        where = axes.get_yaxis_transform()
+        axes.text(0.99, rows.index(cell) + 2 * _ABOVE, text, transform=where, ha="right", fontsize=FONT - 2)
+
+
+_ARROW = "An arrow stands for a mean far above the others."
 
 
 def _interval(axes: Axes, row: float, mean: Estimate, look: Look | None = None) -> None:
@@ -85,7 +127,7 @@ def learning_curves(results: Results) -> Picture:
     panels.legend(shown)
     caption = (
         "A thin line a trial; a thick one for the mean of those that finished, as far as all of them went; "
-        "× where a trial diverged. The first epoch may lie above the panel."
+        "× where a trial diverged. The first epoch, and cells far above the others, may lie above the panel."
     )
     return Picture("curves", panels.svg(), caption)
 
@@ -109,8 +151,10 @@ def _curves(axes: Axes, group: Group, look: Look, scale: Scale) -> None:
 
 
 def _look_at_the_end(axes: Axes, there: Sequence[Group], scale: Scale) -> None:
-    """Cut off the first epoch's losses where they would press all others together."""
-    later = [scale.of(e) for g in there for t in g.trials for e in t.epochs if e.epoch > 1]
+    """Cut off the first epoch's losses, and cells far from the others, which would press all together."""
+    outside = _outliers(there, scale)
+    near = [group for group in there if group.cell not in outside]
+    later = [scale.of(e) for g in near for t in g.trials for e in t.epochs if e.epoch > 1]
     if later:
         margin = 0.05 * (max(later) - min(later))
         axes.set_ylim(min(later) - margin, max(later) + margin)

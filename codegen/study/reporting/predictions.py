@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codegen.prediction import FAINT
 from codegen.study.protocol import SEED
 from codegen.study.reporting.groups import places, setting_name, setting_of
 from codegen.study.reporting.scale import NOTHING, number, plain, scale_of
@@ -9,9 +10,9 @@ from codegen.study.reporting.tables import Section, Table
 from codegen.study.results import Results, Trial
 
 _NOTE = (
-    "Proved: whether the certified contraction of the initial weights leaves less of what the answer needs "
-    "than any answer could use. Excluded says that nothing can be learned before these weights are left, so "
-    "that it begins late or never; not excluded promises nothing."
+    "Proved is how much, at most, what lies so far back changes a state under the initial weights. "
+    f"Where that is below {FAINT:g}, it is predicted that learning begins late or never (too little); "
+    "otherwise nothing is predicted."
 )
 
 
@@ -19,14 +20,14 @@ def prediction_table(results: Results) -> Table | None:
     """A row a trial; None if nothing was predicted."""
     sections: dict[str, list[tuple[str, ...]]] = {}
     for trial in results.trials:
-        if "excluded" in trial.about:
+        if "predicts_failure" in trial.about:
             heading = f"{trial.options['cell']}, {setting_name(setting_of(trial))}".removesuffix(", ")
             sections.setdefault(heading, []).append(_row(trial, results))
     if not sections:
         return None
     return Table(
-        "What was proved of the initial weights, and what came of them.",
-        ("seed", "proved", scale_of(results.protocol).name, "right", "epochs", "reading"),
+        "What the initial weights let through, by proof, and what came of them.",
+        ("seed", "predicted", scale_of(results.protocol).name, "right", "epochs", "reading"),
         tuple(Section(heading, tuple(rows)) for heading, rows in sections.items()),
         (_NOTE,),
     )
@@ -34,9 +35,9 @@ def prediction_table(results: Results) -> Table | None:
 
 def _row(trial: Trial, results: Results) -> tuple[str, ...]:
     best, scale = trial.best, scale_of(results.protocol)
-    proved = "excluded" if trial.about["excluded"] else "not excluded"
+    predicted = "too little" if trial.about["predicts_failure"] else NOTHING
     loss = number(scale.of(best), places(results) + 2) if best else NOTHING
     right = best.measured.get("correct") if best else None
     share = NOTHING if right is None else f"{right:.0%}"
     reading = str(trial.about.get("prediction", "")).partition(": ")[2]
-    return plain(trial.options[SEED]), proved, loss, share, str(len(trial.epochs)), reading
+    return plain(trial.options[SEED]), predicted, loss, share, str(len(trial.epochs)), reading

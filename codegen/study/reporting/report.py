@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from codegen.errors import ConfigError
@@ -13,6 +14,19 @@ from codegen.study.reporting.csv_export import epochs_csv, trials_csv
 from codegen.study.results import Results
 
 PAGE, TRIALS, EPOCHS = "report.html", "trials.csv", "epochs.csv"
+
+
+def require_packages() -> None:
+    """Complain of a missing package before the training, not after it.
+
+    Raises:
+        ConfigError: SciPy, matplotlib or Jinja is not installed.
+    """
+    missing = [package for package in ("scipy", "matplotlib", "jinja2") if find_spec(package) is None]
+    if missing:
+        raise ConfigError(
+            f"the report of a study needs {', '.join(missing)}: pip install 'cellwright[study]'"
+        )
 
 
 def write_report(results: Results, directory: Path) -> Path:

@@ -86,9 +86,10 @@ def half(e: Estimate, places: int) -> str:
 
 
 def number(value: float, places: int, *, signed: bool = False) -> str:
-    """With a true minus sign, but none for 0; `signed` shows a plus as well."""
+    """With a true minus sign, but none for 0; `signed` shows a plus as well; from a million up in powers."""
     value = round(value, places) + 0.0
-    text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
+    form = f".{places}f" if abs(value) < 1e6 else ".2e"
+    text = f"{value:+{form}}" if signed else f"{value:{form}}"
     return text.replace("-", "−")
 
 

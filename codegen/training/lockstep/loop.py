@@ -3,18 +3,17 @@
 Seeds and learning rates differ, all else is the same: the models read the same batches in the same order, so
 that each product of a step is one batched product for all of them, and on a GPU the whole step is one CUDA
 graph. Every member keeps the run directory of a single run and can be finished by `train`, and a run begun
-there can be taken up here. Sums are taken in another order, no more: the numbers agree to rounding.
+there can be taken up here. Sums are taken in another order, no more: the numbers agree to rounding (unless
+torch is told to multiply in TF32, which rounds to 10 bits).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-
-import torch
 
 from codegen.errors import ConfigError, Diverged
 from codegen.training.config import TrainingConfig
@@ -28,7 +27,7 @@ from codegen.training.run import BEST, Measure
 from codegen.training.tasks.language import LanguageTask
 
 OWN = ("seed", "learning_rate")
-"""The options in which members may differ."""
+"""The options in which members may differ; those of `codegen.study.protocol`, which does not import torch."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Training:
 
 
 def train_in_lockstep(
-    trainings: Sequence[Training], task: LanguageTask, *, resume: bool = True, tf32: bool = True
+    trainings: Sequence[Training], task: LanguageTask, *, resume: bool = True
 ) -> list[TrainingResult | Diverged]:
     """Train all of them, or go on from the checkpoints in their directories; the results in their order.
 
@@ -57,7 +56,6 @@ def train_in_lockstep(
 
     Args:
         task: what they learn, on the models' device.
-        tf32: whether a GPU may multiply float32 matrices in TF32, with 10 bits of mantissa.
 
     Raises:
         ConfigError: the configurations differ in more than `OWN`, or want other gradients than by
@@ -71,7 +69,7 @@ def train_in_lockstep(
     for training in trainings:
         task.check(training.model)
         Path(training.run_dir).mkdir(parents=True, exist_ok=True)
-    with deferred_interrupt() as interrupted, _matmul_precision("high" if tf32 else "highest"):
+    with deferred_interrupt() as interrupted:
         members = [
             Member(
                 training.model,
@@ -123,14 +121,3 @@ def _check_alike(configs: Sequence[TrainingConfig]) -> None:
                     f"{field.name} is {found!r} in one configuration and {expected!r} in another; in "
                     f"lockstep only {' and '.join(OWN)} may differ: train the others apart"
                 )
-
-
-@contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    """Within the block, torch multiplies float32 matrices as precisely as that: "high" is TF32 on a GPU."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -77,8 +77,17 @@ class Problem:
             self.input_size,
             partial(GeneratedTask, self),
             self._make_model,
-            lambda length: {**DEFAULTS, "bptt": self.steps(length)},
+            self._defaults,
         )
+
+    def check_length(self, length: int) -> None:
+        """Refuse, with a ConfigError, sequences that are too short for the problem."""
+        if length < self.shortest:
+            raise ConfigError(f"length is {length}; the task {self.name!r} takes {self.shortest} at least")
+
+    def _defaults(self, length: int) -> dict[str, Any]:
+        self.check_length(length)
+        return {**DEFAULTS, "bptt": self.steps(length)}
 
     def _make_model(self, layer: Layer, config: TrainingConfig) -> ReadoutModel:
         if self.classes is None:
@@ -106,10 +115,7 @@ class GeneratedTask:
     def __init__(
         self, problem: Problem, config: TrainingConfig, device: torch.device | str | None = None
     ) -> None:
-        if config.length < problem.shortest:
-            raise ConfigError(
-                f"length is {config.length}; the task {problem.name!r} takes {problem.shortest} at least"
-            )
+        problem.check_length(config.length)
         self.problem, self.config, self.device = problem, config, device
         self.steps = config.epoch_steps
         self.baseline, self.distance = problem.baseline(config.length), problem.distance(config.length)

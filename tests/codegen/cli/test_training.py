@@ -75,7 +75,14 @@ def test_memory_sets_the_biases_of_the_gates(tmp_path: Path, capsys: pytest.Capt
         (["--data", "embedded", "--bias", "b_y=1", *TINY], "b_y"),
         (["--data", "embedded", "--backend", "nope"], "unknown backend"),
         (["--data", "embedded", "--learning-rate", "-1"], "learning_rate"),
-        (["--data", "embedded", "--memory", "1"], "a memory length of 1.0; expected"),
+        (["--data", "embedded", "--memory", "1"], "memory is 1.0; expected"),
+        (["--data", "embedded", "--forget-bias", "inf"], "forget_bias is inf; expected"),
+        (["--data", "embedded", "--clip", "inf"], "clip is inf; expected"),
+        (["--data", "embedded", "--length", "10"], "length is 10, which the task 'language' does not look"),
+        (["--task", "adding", "--data", "ptb"], "data is 'ptb', which the task 'adding' does not look at"),
+        (["--task", "adding", "--train-tokens", "9"], "train_tokens is 9, which the task 'adding'"),
+        (["--task", "adding", "--update-every", "9"], "update_every is 9, which the task 'adding'"),
+        (["--task", "ading", "--length", "9"], "no task 'ading'"),
         (["--data", "embedded", "--hidden-size", "0"], "--hidden-size"),
         (["--data", "embedded", "--embedding-size", "0"], "--embedding-size"),
     ],
@@ -87,6 +94,14 @@ def test_wrong_options_say_what_was_expected(
     printed = capsys.readouterr()
     assert message in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_the_environments_data_are_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there for other trainings; and 0 turns off the clipping that is the task's default."""
+    monkeypatch.setenv("CELLWRIGHT_PTB", "no-such-folder")
+    sizes = ["--length", "4", "--epoch-steps", "1", "--epochs", "1", "--hidden-size", "3"]
+    assert run(["train", "gru", "--task", "adding", *sizes, "--clip", "0", "--run-dir", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["clip"] is None
 
 
 def test_no_data_says_where_to_get_it(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from codegen.errors import ConfigError, DataError
 from codegen.study.attempts import State
-from codegen.study.ledger import Ledger
+from codegen.study.ledger import CellChanged, Ledger
 from codegen.study.places import RunLock, run_name
 from codegen.study.pool import Plan
 from codegen.study.protocol import trial_key
@@ -110,6 +114,65 @@ def test_who_was_given_up_but_lives_keeps_its_folder(ledger: Ledger) -> None:
     assert back.options == claim.options
 
 
+def silence(storage: Storage) -> None:
+    """As if no trial had given a sign of life for years."""
+    with storage.optuna.engine.begin() as connection:
+        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'"))
+
+
+def test_the_lock_alone_tells_who_is_dead_on_this_machine(
+    plan: Plan, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence is for those of other machines; another folder is another machine."""
+    there = Ledger(ledger.storage, SHORT, plan.directory / "there")
+    ours, theirs = ledger.claim(), there.claim()
+    assert ours is not None
+    assert theirs is not None
+    silence(ledger.storage)
+    monkeypatch.setattr(ledger.storage, "_listening_since", 0.0)
+    again = ledger.claim()
+    assert again is not None
+    assert again.options == theirs.options
+    assert ledger.beat(ours)
+    assert not there.beat(theirs)
+
+
+def test_nobody_is_called_silent_after_an_outage(
+    plan: Plan, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a heartbeat of 1 s and a grace of 5: five seconds of answers, none 2 s after the last."""
+    there = Ledger(ledger.storage, SHORT, plan.directory / "there")
+    taken = [there.claim(), there.claim()]
+    silence(ledger.storage)
+    start = time.time()
+
+    def look(seconds: float) -> bool:
+        monkeypatch.setattr(time, "time", lambda: start + seconds)
+        return ledger.claim() is not None
+
+    assert all(taken)
+    assert [look(t) for t in (10, 11.9, 13.8, 14.9)] == [False] * 4  # we were away for ten seconds
+    assert [look(t) for t in (17, 18.9, 20.8, 21.9)] == [False] * 4  # and again for two
+    assert look(22.1)
+
+
+def test_a_claim_is_let_go_if_the_server_goes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock on the study is left by a commit, after the attempt is taken."""
+    exclusive, failures = Storage.exclusive, [OperationalError("COMMIT", {}, Exception("database is locked"))]
+
+    @contextlib.contextmanager
+    def breaking(self: Storage, name: str) -> Iterator[None]:
+        with exclusive(self, name):
+            yield
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(Storage, "exclusive", breaking)
+    claims = [ledger.claim(), ledger.claim()]
+    assert not failures
+    assert [claim is not None and claim.options for claim in claims] == list(SHORT.points())
+
+
 def test_attempts_that_two_machines_made_at_once_are_tidied(ledger: Ledger) -> None:
     ledger._give_up_the_dead()
     ledger._make_attempts(ledger.look())
@@ -158,6 +221,25 @@ def test_all_train_on_the_same_text(ledger: Ledger) -> None:
     ledger.require_data("aa")
     with pytest.raises(DataError, match=r"the data here .*bb.* are not those .*aa"):
         ledger.require_data("bb")
+
+
+def test_a_cell_keeps_its_equations(plan: Plan, ledger: Ledger) -> None:
+    first, second = ledger.claim(), ledger.claim()
+    assert first is not None
+    assert second is not None
+    ledger.begin(first, {"cell_sha256": "aa"})
+    ledger.begin(second, {"cell_sha256": "aa"})
+    with pytest.raises(
+        CellChanged, match=r"other equations of the cell 'gru' \(SHA-256 aa.*bb.* another name"
+    ):
+        ledger.begin(second, {"cell_sha256": "bb"})
+    assert [attempt.about["cell_sha256"] for attempt in ledger.attempts()] == ["aa", "aa"]
+    grown = Ledger(
+        ledger.storage, replace(SHORT, grid={**SHORT.grid, "cell": ("gru", "lstm")}), plan.directory
+    )
+    other = grown.claim()
+    assert other is not None
+    grown.begin(other, {"cell_sha256": "bb"})
 
 
 def test_a_run_lock_is_held_by_one(tmp_path: Path) -> None:

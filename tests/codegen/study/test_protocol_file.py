@@ -126,12 +126,58 @@ def test_the_article() -> None:
         ("trials = 5", "", r"published\.trials is None; expected a whole number from 2 up"),
         ('source = "a paper"', "", r"published\.source is None; expected where the numbers are from"),
         ("[grid]", "[grid", r"study\.toml is not TOML: "),
+        ("clip = 5", "clip = inf", r"training\.clip: clip is inf; expected a positive number, or 0 for no"),
+        ("forget_bias = 1", "memory = 1", r"training\.memory: memory is 1\.0; expected a finite number of"),
+        ("forget_bias = 1", "forget_bias = nan", r"training\.forget_bias: forget_bias is nan; expected a"),
+        ("clip = 5", "[training.biases]\nb_f = 1", r"training\.biases names vectors, .* expected forget"),
+        ("clip = 5", 'gradient = "real-time"', r"training\.gradient: task is 'language'"),
+        ("clip = 5", "groups = 2", r"training\.groups: groups is 2, which the gradient 'blocks' does not"),
+        ("seed = [0, 7]", "seed = [0]\nlength = [9]", r"grid\.length\[0\]: length is 9, which the task 'lan"),
+        ("clip = 5", 'task = "adding"', r"data\.source: data is 'embedded', which the task 'adding'"),
+        ("epochs = 3", "epochs = 0\npatience = 0", r"study\.toml: epochs is 0; expected"),
     ],
 )  # fmt: skip
 def test_complaints(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     assert old in WHOLE
     with pytest.raises(ConfigError, match=complaint):
         read(tmp_path, WHOLE.replace(old, new))
+
+
+MEMORY = """
+name = "memory"
+[grid]
+cell = ["gru", "lstm"]
+seed = [0, 1]
+{grid}
+[training]
+task = "adding"
+{training}
+"""
+
+
+def test_options_are_judged_together(tmp_path: Path) -> None:
+    """As each training has them: what does not suit the default task may suit another."""
+    training = 'gradient = "real-time"\ngroups = 4\nhidden_size = 8'
+    found = read(tmp_path, MEMORY.format(grid="", training=training))
+    assert (found.training["groups"], len(list(found.points()))) == (4, 4)
+    with pytest.raises(ConfigError, match=r"study\.toml: groups is 9; expected from 1 .* units, 8"):
+        read(tmp_path, MEMORY.format(grid="", training=training.replace("4", "9")))
+    with pytest.raises(ConfigError, match=r"study\.toml: length is 1; the task 'adding' takes 2 at least"):
+        read(tmp_path, MEMORY.format(grid="length = [5, 1]", training=""))
+    with pytest.raises(ConfigError, match=r"training\.update_every: update_every is 5, which the task 'addi"):
+        read(tmp_path, MEMORY.format(grid="", training="update_every = 5"))
+
+
+def test_an_option_may_be_for_some_trials_only(tmp_path: Path) -> None:
+    """Each of these is looked at by one gradient of the two, or one task of the two."""
+    gradients = MEMORY.format(grid='gradient = ["blocks", "real-time"]', training="bptt = 20\ngroups = 2")
+    assert read(tmp_path, gradients).training["groups"] == 2
+    both = MEMORY.replace('task = "adding"', "").format(
+        grid='task = ["adding", "language"]', training="length = 9\nupdate_every = 3"
+    )
+    assert read(tmp_path, both).training["update_every"] == 3
+    with pytest.raises(ConfigError, match=r"training\.bptt: bptt is 20, which the gradient 'real-time'"):
+        read(tmp_path, gradients.replace('"blocks", ', "").replace("groups = 2", ""))
 
 
 def test_an_unknown_cell_and_a_missing_file(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from codegen.errors import ConfigError
-from codegen.study import storage as module
 from codegen.study.storage import Storage, StorageError
 
 
@@ -75,13 +74,32 @@ def test_a_lost_server_is_told_of_once(
 ) -> None:
     with Storage(f"sqlite:///{tmp_path}/study.db") as storage:
         monkeypatch.setattr(Storage, "_is_sqlite", False)
-        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
         calls, action = failing("connection refused", 5)
         assert storage.persistently(action) == 7  # type: ignore[arg-type]
         assert len(calls) == 6
         lost, back = capsys.readouterr().err.splitlines()
         assert "does not answer (connection refused); the work goes on" in lost
         assert back.endswith("answers again")
+
+
+def test_a_server_with_a_full_disk_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psycopg counts it among the errors that mostly go away."""
+    psycopg = pytest.importorskip("psycopg")
+
+    def action() -> None:
+        full = psycopg.errors.DiskFull("could not extend file: No space left on device")
+        assert isinstance(full, psycopg.OperationalError)
+        raise StorageInternalError("commit") from OperationalError("UPDATE …", {}, full)
+
+    def no_pause(seconds: float) -> None:
+        pytest.fail("it is tried again")
+
+    with Storage(f"sqlite:///{tmp_path}/study.db") as storage:
+        monkeypatch.setattr(Storage, "_is_sqlite", False)
+        monkeypatch.setattr(time, "sleep", no_pause)
+        with pytest.raises(StorageError, match=r"does not take it: could not extend file: No space left"):
+            storage.persistently(action)
 
 
 @pytest.mark.slow

@@ -9,12 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codegen.errors import TrainingError
 from codegen.study.attempts import State
-from codegen.study.ledger import Ledger
+from codegen.study.ledger import CellChanged, Claim, Ledger
 from codegen.study.protocol import Options
 from codegen.study.results import Outcome
 from codegen.study.worker import Assignment, DiskFull, Ended, Observer, work
@@ -112,8 +113,49 @@ def test_who_was_given_up_for_dead_stops_and_goes_on(ledger: Ledger) -> None:
     assert (trial.outcome, trial.attempts) == (Outcome.FINISHED, 2)
 
 
+def test_signs_of_life_go_on_until_the_end_is_written(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the storage is away; a heartbeat is 1 s here."""
+    end, beat, beaten = ledger.end, ledger.beat, threading.Event()
+
+    def beat_and_tell(claim: Claim) -> bool:
+        beaten.set()
+        return beat(claim)
+
+    def end_after_a_beat(*given: Any, **named: Any) -> None:
+        beaten.clear()
+        assert beaten.wait(30)
+        end(*given, **named)
+
+    monkeypatch.setattr(ledger, "beat", beat_and_tell)
+    monkeypatch.setattr(ledger, "end", end_after_a_beat)
+    work(ledger, Arithmetic())
+    assert ledger.results().trials[0].attempts == 1
+
+
+def test_a_changed_cell_stops_the_work_and_counts_as_no_failure(ledger: Ledger) -> None:
+    class Declared(Arithmetic):
+        cell_sha256 = "aa"
+
+        def run_one(self, options: Options, directory: Path, observer: Observer) -> Ended:
+            observer.begin({"cell_sha256": self.cell_sha256})
+            return super().run_one(options, directory, observer)
+
+    runner = Declared(problem=first_times(1, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        work(ledger, runner)
+    runner.cell_sha256 = "bb"
+    with pytest.raises(CellChanged, match="the cell 'gru'"):
+        work(ledger, runner)
+    assert [attempt.state for attempt in ledger.attempts()] == [State.INTERRUPTED] * 2
+    runner.cell_sha256 = "aa"
+    work(ledger, runner)
+    assert ledger.complete()
+
+
 def test_the_check_can_end_it(ledger: Ledger) -> None:
-    steps = []
+    steps: list[None] = []
 
     def check() -> None:
         steps.append(None)
@@ -152,12 +194,34 @@ def test_trials_that_differ_in_seed_and_rate_alone_go_together(tmp_path: Path, e
     assert [trial.epochs for trial in trials] == [make_epochs(trial.options) for trial in trials]
 
 
-def test_an_error_in_a_team_is_an_attempt_of_each(tmp_path: Path, empty_database: Path) -> None:
+def test_who_fails_among_others_fails_alone(tmp_path: Path, empty_database: Path) -> None:
+    """The four of a cell are trained apart once one of them raised, and the three others finish."""
     shutil.copy(empty_database, tmp_path / "study.db")
     plan = make_plan(tmp_path, Arithmetic, protocol=make_protocol(retries=1))
+    teams: list[int] = []
+
+    class Team(Arithmetic):
+        def run(self, assignments: Sequence[Assignment]) -> list[Ended]:
+            teams.append(len(assignments))
+            if len(teams) > 20:
+                pytest.fail("the same team, again and again")
+            return super().run(assignments)
+
+    def problem(options: Options, directory: Path) -> None:
+        if options == {"cell": "vanilla", "learning_rate": 0.001, "seed": 0}:
+            raise RuntimeError("odd")
+
     with plan.storage() as storage:
         ledger = plan.ledger(storage)
-        work(ledger, Arithmetic(beside=4, problem=first_times(1, RuntimeError("odd"))))
+        work(ledger, Team(beside=4, problem=problem))
+        attempts = ledger.attempts()
         trials = ledger.results().trials
-    assert [trial.outcome for trial in trials] == [Outcome.FINISHED] * 8
-    assert sorted(trial.attempts for trial in trials) == [1] * 4 + [2] * 4
+    assert sorted(teams) == [1, 1, 1, 1, 1, 4, 4]
+    failed = [trial for trial in trials if trial.outcome == Outcome.FAILED]
+    assert [(trial.options["learning_rate"], trial.message) for trial in failed] == [
+        (0.001, "RuntimeError: odd")
+    ]
+    assert [trial.outcome for trial in trials].count(Outcome.FINISHED) == 7
+    handed_back = [attempt for attempt in attempts if attempt.state == State.INTERRUPTED]
+    assert [attempt.message for attempt in handed_back] == ["RuntimeError: odd"] * 4
+    assert all("RuntimeError: odd" in attempt.about["traceback"] for attempt in handed_back)

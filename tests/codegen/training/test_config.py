@@ -29,7 +29,8 @@ def test_defaults_are_the_articles() -> None:
         ("seed", -1, "seed is -1"),
         ("learning_rate", 0.0, "learning_rate is 0.0; expected a positive number"),
         ("learning_rate", float("nan"), "learning_rate is nan"),
-        ("clip", 0.0, "clip is 0.0; expected a positive number, or None"),
+        ("clip", -1.0, "clip is -1.0; expected a positive number, or 0 for no clipping"),
+        ("clip", float("inf"), "clip is inf; expected a positive number"),
         ("biases", {"b_f": float("inf")}, "expected finite numbers"),
         ("update_every", 0, "update_every is 0; expected a whole number from 1 up, or None"),
         ("constant_error", -1.0, "constant_error is -1.0; expected 0 or a positive number"),
@@ -51,6 +52,12 @@ def test_defaults_are_the_articles() -> None:
 def test_refusals(name: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(cell="gru", **{name: value})
+
+
+def test_no_clipping_has_one_name() -> None:
+    """So that a run goes on, whichever of the two it is given."""
+    assert TrainingConfig(cell="gru", clip=0.0) == TrainingConfig(cell="gru", clip=None)
+    assert TrainingConfig(cell="gru", clip=0.0).clip is None
 
 
 def test_survives_json() -> None:

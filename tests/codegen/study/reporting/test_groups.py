@@ -113,6 +113,7 @@ def test_numbers_as_they_are_written() -> None:
     assert plus_minus(None, 1) == "—"
     assert half(Estimate(1.0, 0.004, 2), 1) == "0.004"  # not ± 0.0
     assert number(-0.04, 1) == "0.0"
+    assert number(-24192762.07, 1) == "−2.42e+07"
     assert (probability(0.0004), probability(0.0471), probability(None)) == ("< 0.001", "0.047", "—")
 
 

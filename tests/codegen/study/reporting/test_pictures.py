@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from statistics import fmean
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 
 from codegen.study.reporting.groups import groups
 from codegen.study.reporting.panels import looks
-from codegen.study.reporting.pictures import dot_plot, effect_plot, learning_curves
+from codegen.study.reporting.pictures import crowd, dot_plot, effect_plot, learning_curves
 from codegen.study.reporting.scale import scale_of
 from tests.codegen.study.synthetic import study
 
@@ -102,3 +103,23 @@ def test_svg_is_well_formed_and_the_same_every_time() -> None:
     assert title is not None
     assert title.text == one.caption
     assert tree.get("aria-labelledby") == title.get("id")
+
+
+def test_one_cell_far_from_the_others_does_not_press_them_together() -> None:
+    near = [82.4, 82.6, 82.8, 83.0, 84.9]
+    assert max(near) < crowd([*near, 280.0]) < 100
+    assert crowd([1.0, 1.0, 500.0]) == math.inf  # too few to speak of a crowd
+
+
+def test_an_arrow_stands_for_a_cell_that_is_far_away(figures: list[Figure]) -> None:
+    found = study(rates=(0.001,), seeds=2, epochs=3, measured=False)
+    far = tuple(
+        replace(trial, epochs=tuple(replace(e, valid_sum=9 * e.valid_sum) for e in trial.epochs))
+        if trial.options["cell"] == "lstm"
+        else trial
+        for trial in found.trials
+    )
+    for results, expected in ((found, 0), (replace(found, trials=far), 1)):
+        dot_plot(results)
+        texts = [text.get_text() for axes in figures[-1].axes for text in axes.texts]
+        assert sum("→" in text for text in texts) == expected

@@ -17,8 +17,8 @@ def test_no_table_where_nothing_was_predicted() -> None:
 def test_a_row_a_trial() -> None:
     plain = study(rates=(0.001,), cells=("lstm", "pseudo-lstm"), seeds=2, measured=False)
     said = [
-        {"excluded": True, "prediction": "excluded: a step contracts by ρ = 0.5, so that …"},
-        {"excluded": False, "prediction": "not excluded: a step is not proved to contract"},
+        {"predicts_failure": True, "prediction": "failure predicted: a step contracts by ρ = 0.5, so that …"},
+        {"predicts_failure": False, "prediction": "nothing predicted: a step is not proved to contract"},
     ]
     trials = tuple(
         replace(
@@ -35,10 +35,10 @@ def test_a_row_a_trial() -> None:
     by_heading = {section.heading: section.rows for section in table.sections}
     assert list(by_heading) == ["lstm, learning rate 0.001", "pseudo-lstm, learning rate 0.001"]
     (first, *_) = by_heading["lstm, learning rate 0.001"]
-    assert first[:2] == ("0", "not excluded")
+    assert first[:2] == ("0", "—")
     assert first[3:] == ("25%", "10", "a step is not proved to contract")
     excluded = by_heading["pseudo-lstm, learning rate 0.001"][0]
     best = next(t for t in trials if t.options["cell"] == "pseudo-lstm").best
-    assert excluded[1] == "excluded"
+    assert excluded[1] == "too little"
     assert best is not None
     assert abs(float(excluded[2]) - best.valid_sum) < 0.01

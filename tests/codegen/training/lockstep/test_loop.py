@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from codegen.errors import ConfigError, Diverged
+from codegen.study.protocol import OWN as STUDY_OWN
+from codegen.training.lockstep.loop import OWN
 from codegen.training.log import StepReport
 from codegen.training.model import LanguageModel
 from codegen.training.run import Run
@@ -158,13 +160,5 @@ def test_updates_of_whole_blocks_are_not(tmp_path: Path) -> None:
     assert_same(tmp_path / "lockstep" / "0", tmp_path / "alone" / "0")
 
 
-def test_precision_of_products_is_put_back(tmp_path: Path) -> None:
-    found: list[str] = []
-
-    def note(model: LanguageModel, report: StepReport) -> None:
-        found.append(torch.get_float32_matmul_precision())
-
-    before = torch.get_float32_matmul_precision()
-    lockstep([prepare(config, tmp_path, on_step=note) for config in configs((1e-3,), epochs=1)])
-    assert set(found) == {"high"}
-    assert torch.get_float32_matmul_precision() == before == "highest"
+def test_a_study_forms_stacks_of_what_may_differ() -> None:
+    assert STUDY_OWN == OWN

@@ -1,12 +1,17 @@
-"""One number of threads for torch and for NumPy's linear algebra."""
+"""One number of threads for torch and for NumPy's linear algebra; the precision of products."""
 
 import subprocess
 import sys
 
+import pytest
+import torch
+
+from codegen.computing import matmul_precision
+
 CODE = """
 import torch, numpy
 from threadpoolctl import threadpool_info
-from codegen.threads import set_threads
+from codegen.computing import set_threads
 numpy.linalg.svd(numpy.eye(3))
 for count in (2, 1):
     set_threads(count)
@@ -26,3 +31,14 @@ def test_torch_and_blas_keep_to_it() -> None:
         check=True,
     )
     assert done.stdout.split("\n")[:2] == ["2 2", "1 1"]
+
+
+@pytest.mark.parametrize(("tf32", "expected"), [(True, "high"), (False, "highest")])
+def test_precision_of_products_is_put_back(tf32: bool, expected: str) -> None:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with matmul_precision(tf32):
+            assert torch.get_float32_matmul_precision() == expected
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
