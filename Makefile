@@ -1,9 +1,11 @@
 # Every target works alone on a fresh clone that has python3 >= 3.11 and nothing else; nothing needs activating.
 # JOBS: the processes of the test suite (auto: one a core; 0: pytest's own). PYTEST_ARGS: what else pytest is to hear.
+# SLOW: which tests by that mark; `make test-slow` runs the others.
 # CELLS: what `make bench` measures. BENCH_ARGS: what else it is to hear (cellwright bench --help).
 PYTHON      ?= python3
 JOBS        ?= auto
 PYTEST_ARGS ?=
+SLOW        ?= not slow
 CELLS       ?= lstm gru pseudo-lstm
 BENCH_ARGS  ?=
 
@@ -25,7 +27,7 @@ endef
 export EXECUTE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench test test-postgres lint types format golden notebooks clean distclean
+.PHONY: help venv demo bench test test-slow test-killing test-postgres study lint types format golden notebooks clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -59,8 +61,17 @@ demo: venv ## run the demonstration
 bench: venv ## measure CELLS beside torch's layers, loops and the bare matrix products; on an idle machine
 	$(VENV)/bin/cellwright bench $(CELLS) $(BENCH_ARGS)
 
-test: lint types ## ruff, mypy and the whole test suite
-	$(PYTEST) $(PYTEST_ARGS)
+test: lint types ## ruff, mypy and the test suite, but for the slow tests
+	$(PYTEST) -m '$(SLOW)' $(PYTEST_ARGS)
+
+test-slow: venv ## the slow tests: processes that are killed or fall silent, interpreters, many random cells
+	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+study: venv ## the article's comparison on a laptop: under half an hour on two cores
+	$(VENV)/bin/cellwright study studies/laptop.toml --workers 2
+
+test-killing: venv ## kill a study's workers at random 50 times, and compare with an undisturbed one
+	CELLWRIGHT_KILLS=50 $(PY) -m pytest -q -p no:xdist tests/codegen/study/test_killing.py
 
 test-postgres: venv ## a study shared by two workers, on a throwaway PostgreSQL server
 	$(PY) tests/postgres.py -q -p no:xdist

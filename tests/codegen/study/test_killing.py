@@ -15,7 +15,7 @@ from codegen.study.pool import Plan
 from tests.codegen.study.harness import assert_whole, finish, kill, start, undisturbed_results, write_data
 from tests.codegen.study.trials import make_tiny_plan
 
-KILLS = int(os.environ.get("CELLWRIGHT_KILLS", "5"))
+KILLS = int(os.environ.get("CELLWRIGHT_KILLS", "3"))
 WORKERS = 2
 
 
@@ -45,7 +45,6 @@ def wait(plan: Plan, workers: list[BaseProcess], dice: random.Random) -> None:
     time.sleep(dice.uniform(0, 0.5))
 
 
-@pytest.mark.slow
 def test_killed_at_random(tmp_path: Path, data: Path, undisturbed: list[object]) -> None:
     """CELLWRIGHT_KILLS says how often; where a study is done before, another one goes on."""
     dice = random.Random()  # anew each time: over time, everywhere

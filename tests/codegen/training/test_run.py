@@ -146,7 +146,7 @@ def test_nan_loss_stops_the_run(tmp_path: Path) -> None:
         train(model, LanguageTask(corpus, config), config, tmp_path)
     peak = records(tmp_path, "step")[-1]["max_state"]
     for part in (
-        f"{model.losses[50]:.4g} nats",
+        f"the last finite loss was {model.losses[50]:.4g}",
         f"|state| {peak:.4g}",
         "0.001 was given; try 0.0003",
         "clip the",
