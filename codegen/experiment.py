@@ -35,7 +35,7 @@ from codegen.training import (
     reduced_corpus,
     train,
 )
-from codegen.training.gradients import find_method
+from codegen.training.gradients import find_method, methods
 from codegen.training.model import Model
 from codegen.training.run import Measure
 from codegen.training.tasks import LANGUAGE, Task, find_task, tasks
@@ -50,14 +50,6 @@ _OTHERS: Mapping[str, Any] = {"backend": "auto", "forget_bias": 1.0, "memory": N
 _DECIDED_HERE = ("cell", "backend")
 REDUCTIONS = ("train_tokens", "valid_tokens", "test_tokens", "vocabulary")
 """How a corpus is made smaller: see :func:`~codegen.training.reduced_corpus`."""
-
-# What only some trainings look at: the option that decides it, and for which of its values they do.
-_READERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("data", *REDUCTIONS, "embedding_size", "update_every"), ("task", (LANGUAGE,))),
-    **dict.fromkeys(("length", "epoch_steps"), ("task", tuple(tasks()))),
-    "bptt": ("gradient", ("blocks", "exact")),
-    "groups": ("gradient", ("real-time",)),
-}
 
 
 def option_defaults(options: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
@@ -74,6 +66,17 @@ def option_defaults(options: Mapping[str, Any] = MappingProxyType({})) -> dict[s
     return {**defaults, **find_task(chosen["task"]).defaults(chosen["length"])}
 
 
+def _readers() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What only some trainings look at: the option that decides it, and for which of its values they do."""
+    own = {name for method in methods().values() for name in method.reads}
+    return {
+        **dict.fromkeys(("data", *REDUCTIONS, "embedding_size", "update_every"), ("task", (LANGUAGE,))),
+        **dict.fromkeys(("length", "epoch_steps"), ("task", tuple(tasks()))),
+        "bptt": ("gradient", tuple(name for name, method in methods().items() if method.truncates)),
+        **{field: ("gradient", tuple(n for n, m in methods().items() if field in m.reads)) for field in own},
+    }
+
+
 def unread(options: Mapping[str, Any]) -> dict[str, str]:
     """The options that are given and not looked at by their training, each with a complaint.
 
@@ -86,7 +89,7 @@ def unread(options: Mapping[str, Any]) -> dict[str, str]:
     chosen = option_defaults(options) | dict(options)
     find_method(chosen["gradient"])  # for its complaint
     found = {}
-    for name, (decider, readers) in _READERS.items():
+    for name, (decider, readers) in _readers().items():
         if options.get(name) is not None and chosen[decider] not in readers:
             found[name] = (
                 f"{name} is {options[name]!r}, which the {decider} {chosen[decider]!r} does not look at; "

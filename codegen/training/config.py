@@ -106,9 +106,10 @@ class TrainingConfig:
         object.__setattr__(self, "biases", dict(self.biases))  # not the caller's, who may go on changing it
 
     def _check_method(self) -> None:
-        find_method(self.gradient).make(self)  # for its complaints
+        found = find_method(self.gradient)
+        found.make(self)  # for its complaints
         for other in methods().values():
-            for name in other.reads if other.name != self.gradient else ():
+            for name in set(other.reads) - set(found.reads):
                 default = self.__dataclass_fields__[name].default
                 if getattr(self, name) != default:
                     raise ConfigError(

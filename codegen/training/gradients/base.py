@@ -52,10 +52,12 @@ class Method:
         name: what it is called there.
         summary: one line for `--help`.
         make: the gradient for a configuration; raises ConfigError where that makes no sense.
-        reads: the fields of the configuration that no other method needs to look at.
+        truncates: whether it looks at `bptt`.
+        reads: the fields of the configuration that not every method looks at.
     """
 
     name: str
     summary: str
     make: Callable[[TrainingConfig], Gradient]
+    truncates: bool = True
     reads: tuple[str, ...] = ()

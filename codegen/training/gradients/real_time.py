@@ -142,5 +142,9 @@ def make(config: TrainingConfig) -> RealTime:
 
 
 METHOD = Method(
-    "real-time", "derivatives carried forward, no truncation; small states, vectors only", make, ("groups",)
+    "real-time",
+    "derivatives carried forward, no truncation; small states, vectors only",
+    make,
+    truncates=False,
+    reads=("groups",),
 )
