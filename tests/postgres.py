@@ -1,4 +1,4 @@
-"""Run tests against a throwaway PostgreSQL server: python tests/postgres.py [PYTEST ARGUMENTS].
+"""Run tests against a throwaway PostgreSQL server: python tests/postgres.py [PYTEST OPTIONS].
 
 The server listens on a free local port, keeps its data in a temporary folder, and is gone afterwards,
 whatever happens. Its version is what is found: on the PATH, or where Debian's package postgresql puts it.
@@ -10,6 +10,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -86,9 +87,10 @@ def run(command: Sequence[object], directory: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start a server, run pytest with these arguments, remove the server; pytest's exit status."""
+    """Start a server, run the tests with these options of pytest, remove the server; pytest's exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is to be removed is removed
     with server() as variables:
-        command = [sys.executable, "-m", "pytest", *(arguments or TESTS)]
+        command = [sys.executable, "-m", "pytest", *TESTS, *arguments]
         return subprocess.run(command, env=os.environ | variables, check=False).returncode
 
 

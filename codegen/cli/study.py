@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn
 
 from codegen.cli.common import find_cell, out
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from codegen.study.pool import Plan
     from codegen.study.progress import View
     from codegen.study.protocol import Protocol
@@ -146,8 +149,18 @@ def _report(results: Results, directory: Path) -> None:
     from codegen.study.reporting import summary_table, write_report
 
     page = write_report(results, directory)
-    out.print(summary_table(results))
+    table = summary_table(results)
+    if out.is_terminal:
+        out.print(table)
+    else:  # no width to keep to: nothing is cut off in a file
+        Console(width=_natural_width(table), highlight=False).print(table)
     out.print(f"report: {page}", markup=False)
+
+
+def _natural_width(table: Table) -> int:
+    """At which nothing is wrapped."""
+    wide = Console(width=1000)
+    return Measurement.get(wide, wide.options, table).maximum
 
 
 def _summarize(results: Results, plan: Plan) -> int:

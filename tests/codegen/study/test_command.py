@@ -60,6 +60,9 @@ def test_from_a_file_to_its_results(
     captured = capfd.readouterr()
     assert "2 trials: 1 finished, 1 diverged; " in captured.out
     assert "2 of 2 trials done" in captured.err
+    assert "report: runs/tiny/report.html" in captured.out
+    assert "1 of 2" in Path("runs/tiny/report.html").read_text()  # the mean without the one that diverged
+    assert len(Path("runs/tiny/trials.csv").read_text().splitlines()) == 3
     results = load_results("out.json")
     assert results == load_results("runs/tiny/results.json")
     by_rate = {trial.options["learning_rate"]: trial for trial in results.trials}
